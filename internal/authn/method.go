@@ -1,0 +1,72 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"doorward/internal/fault"
+)
+
+// ErrRejected says that evidence did not hold. Every method's error for a wrong answer wraps it and carries a
+// *fault.Error with the words; any other error means that the method itself failed.
+var ErrRejected = errors.New("evidence rejected")
+
+// Reject makes an error that wraps ErrRejected under a message code.
+func Reject(code string, args ...any) *fault.Error {
+	return fault.New(fault.Rejected, code, args...).Because(ErrRejected)
+}
+
+// Answer is what a person (or their browser, phone, mailbox) handed in. Values are untrusted and may hold secrets:
+// an Answer is never logged.
+type Answer struct {
+	Kind       Kind
+	Address    string // user name, where the person is not known yet
+	Text       string // password, code or token
+	Confirm    string // unused by most
+	Credential string // the credential the person picked, empty for any
+	Name       string // a name for a new credential
+	Model      string // which of the realm's authenticators, for a new credential
+}
+
+// Shown is what a method found. It is a list of wishes: login.Prove alone carries them out, in one transaction.
+type Shown struct {
+	Credential Credential // the credential shown; when enrolling, the new one without ID
+	Changed    bool       // Credential.Data changed and must be stored (also on rejection: learned drift, a new hash)
+	Spend      []Once     // single uses to spend; on rejection they are burnt all the same
+	Question   *Question  // replaces the flow's open question (also on rejection); nil leaves it
+	Replayed   error      // what to answer when one of Spend was spent before, instead of a plain rejection
+}
+
+// Once is a single use: a TOTP step, a nonce. Keys are unique per credential and kind.
+type Once struct {
+	Key     string
+	Expires time.Time // when the row may be swept
+}
+
+// A Method knows one kind of evidence. It is handed what is stored and what was answered; it reads and writes nothing
+// itself, so throttling, single use, auditing and storing happen in one place for every kind.
+type Method interface {
+	Kind() Kind
+	// Ask prepares the question for a person who is to show this kind; most methods need none and return a zero one.
+	Ask(ctx context.Context, f Flow, stored []Credential) (Question, error)
+	// Verify compares. stored is empty where the person is unknown or holds none of the kind: the method then does the
+	// same work and rejects. The error wraps ErrRejected, or the method failed.
+	Verify(ctx context.Context, f Flow, stored []Credential, a Answer) (Shown, error)
+}
+
+// An Identifier names its credential or one-time secret before the person is known.
+type Identifier interface {
+	Method
+	// Identify returns what to look up: for a one-time kind the purpose and the secret, from which the store's hash is made.
+	Identify(a Answer) (purpose, secret string, err error)
+}
+
+// An Enroller is a method that people add themselves.
+type Enroller interface {
+	Method
+	// Offer prepares the question that leads to a new credential, such as a seed to confirm. Zero where none is needed.
+	Offer(ctx context.Context, f Flow, stored []Credential) (Question, error)
+	// Enrol checks the answer and returns the new credential in Shown.Credential (no ID, Data filled).
+	Enrol(ctx context.Context, f Flow, stored []Credential, a Answer) (Shown, error)
+}

@@ -1,0 +1,64 @@
+package login
+
+import (
+	"context"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/mail"
+	"doorward/internal/session"
+)
+
+// Tx is what running flows needs of one transaction.
+type Tx interface {
+	Person(realm, id string) (directory.Person, error)
+	PersonByAddress(realm, address string) (directory.Person, error)
+	UpdatePerson(directory.Person) error
+	Organization(realm, id string) (directory.Organization, error)
+
+	Credentials(realm, person string) ([]authn.Credential, error)
+	AddCredential(authn.Credential) error
+	UpdateCredential(authn.Credential) error
+
+	AddFlow(authn.Flow) error
+	Flow(realm, id string) (authn.Flow, error)
+	UpdateFlow(authn.Flow) error
+	VoidFlows(realm, person, exceptID string) (int, error)
+
+	AddOneTime(authn.OneTime) error
+	OneTimeByHash(kind authn.Kind, hash []byte) (authn.OneTime, error)
+	UseOneTime(id string, kind authn.Kind, now time.Time) error
+	LeadOneTime(id, flow string) error
+	VoidOneTimes(realm, person string, kind authn.Kind, now time.Time) (int, error)
+
+	Spend(key string, expires time.Time) (fresh bool, err error)
+	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
+	Release(key string) error
+
+	AddSession(session.Session) error
+	SessionByHash(hash []byte) (session.Session, error)
+	TouchSession(id string, seen time.Time) error
+	EndSession(realm, person, id, why string, now time.Time) (bool, error)
+	EndSessions(realm, person, exceptID, why string, now time.Time) (int, error)
+	AddDevice(session.Device) error
+	DeviceByHash(hash []byte) (session.Device, error)
+	TouchDevice(id string, seen time.Time) error
+
+	AddAcceptance(directory.Acceptance) error
+	Acceptances(realm, person string) ([]directory.Acceptance, error)
+	Preferences(realm, person string) ([]directory.Preference, error)
+	PutPreference(realm string, p directory.Preference) error
+	Administrators(realm, organization string) ([]directory.Person, error)
+
+	Audit(audit.Event) error
+	Enqueue(mail.Message) error
+	Bump()
+}
+
+// Store begins transactions.
+type Store interface {
+	Read(context.Context, func(Tx) error) error
+	Write(context.Context, func(Tx) error) error
+}

@@ -1,0 +1,38 @@
+// Package session turns evidence into sessions: what was proven (amr, acr), how long it holds, and why it ended.
+package session
+
+import (
+	"time"
+
+	"doorward/internal/authn"
+)
+
+// Session is one browser of one person in one realm. The browser holds an opaque secret; only its hash is stored.
+type Session struct {
+	ID       string
+	Realm    string
+	Person   string
+	Hash     []byte // SHA-256 of the cookie's secret
+	Evidence []authn.Evidence
+	Created  time.Time
+	Seen     time.Time // written at most once a minute
+	Until    time.Time // absolute end
+	Idle     time.Duration
+	Network  string // address the sign-in came from
+	Browser  string // "Firefox on Windows"
+	Device   string // id of the known device, see Device
+	Ended    time.Time
+	Why      string // message key of the reason it ended
+	Epoch    int64  // the person's session epoch when it was made; a higher one ends it
+}
+
+// Device marks a browser in which a person has signed in before: strangers' failures must not lock it out. It is no
+// factor and proves nothing.
+type Device struct {
+	ID      string
+	Realm   string
+	Person  string
+	Hash    []byte
+	Created time.Time
+	Seen    time.Time
+}
