@@ -1,0 +1,91 @@
+package secret
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"strings"
+)
+
+// Token is a fresh secret of 256 random bits for links and cookies: 43 letters of base64url, without padding.
+func Token() string { return base64.RawURLEncoding.EncodeToString(random(32)) }
+
+// crockford is an alphabet of 32 without I, L, O and U, so that nothing is misread and no word appears by chance.
+const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+var typedGroups = [...]int{4, 4, 5, 4, 4, 5}
+
+const (
+	typedLen = 26  // letters of 5 bits
+	typedMax = 256 // bytes looked at; a person pastes less
+)
+
+// Typed is a fresh secret of 130 random bits that a person can copy from paper: XXXX-XXXX-XXXXX-XXXX-XXXX-XXXXX. It is
+// in canonical form.
+func Typed() string {
+	b := random(typedLen)
+	for i := range b {
+		b[i] = crockford[b[i]&31] // 32 divides 256: no letter is likelier
+	}
+	return group(b)
+}
+
+// CanonicalTyped brings what a person typed to the form that Typed gave: any case, with or without blanks and dashes, O
+// for 0, I and L for 1, full-width letters. It is false for what cannot be such a code. Hash the canonical form only.
+func CanonicalTyped(s string) (string, bool) {
+	if len(s) > typedMax {
+		return "", false
+	}
+	b := make([]byte, 0, typedLen)
+	for _, c := range s {
+		if c >= 0xFF01 && c <= 0xFF5E { // full-width forms of ASCII, from East Asian keyboards
+			c -= 0xFF01 - '!'
+		}
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		switch c {
+		case ' ', '\t', '\r', '\n', 0xA0, 0x202F, 0x2009, 0x3000, '-', 0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212:
+			continue
+		case 'O':
+			c = '0'
+		case 'I', 'L':
+			c = '1'
+		}
+		if len(b) == typedLen || c > 'Z' || strings.IndexByte(crockford, byte(c)) < 0 {
+			return "", false
+		}
+		b = append(b, byte(c))
+	}
+	if len(b) != typedLen {
+		return "", false
+	}
+	return group(b), true
+}
+
+func group(b []byte) string {
+	parts := make([]string, len(typedGroups))
+	for i, n := range typedGroups {
+		parts[i], b = string(b[:n]), b[n:]
+	}
+	return strings.Join(parts, "-")
+}
+
+// Digits is a fresh code of n random decimal digits, each as likely as any other.
+func Digits(n int) string {
+	out := make([]byte, 0, max(n, 0))
+	for len(out) < n {
+		for _, c := range random(n - len(out)) {
+			if c < 250 { // 250 is the last multiple of ten in a byte: above it, small digits would be likelier
+				out = append(out, '0'+c%10)
+			}
+		}
+	}
+	return string(out)
+}
+
+// Equal compares two secrets in a time that tells neither where they differ nor how long they are.
+func Equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
