@@ -1,0 +1,33 @@
+package audit
+
+import (
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Query selects events, newest first, keyset-paged by id. Empty fields select everything.
+type Query struct {
+	Realm        string // empty for all realms: verification only, never a page
+	Person       string
+	Organization string
+	Types        []string
+	IDs          []string // these events only, at most 1000; missing ones are left out
+	BeforeID     string   // older than this one
+	Limit        int
+}
+
+// Leaf says at which place of the tree an event stands. Hash is LeafHash of the event as it was when it was placed.
+type Leaf struct {
+	Index int64
+	Event string // id
+	Hash  tlog.Hash
+}
+
+// Checkpoint is the signed head of the tree at a size. Note is the signed text itself; the other fields repeat it.
+type Checkpoint struct {
+	Size int64
+	Root tlog.Hash
+	Note string
+	At   time.Time
+}

@@ -1,0 +1,84 @@
+package audit
+
+import "slices"
+
+// Type is one kind of event. Security events are shown to the person in their own history even when nothing changed,
+// and are what an operator's alarm looks at.
+type Type struct {
+	Name     string
+	Security bool
+}
+
+// Types are all event types that the product emits, sorted by name. The sentence of each stands in the catalogues under
+// "event." + Name.
+var Types = []Type{
+	{"audit.anchored", false},
+	{"audit.checkpoint", false},
+	{"audit.verified", true},
+	{"clock.drift-learned", false},
+	{"configuration.applied", true},
+	{"credential.ended", true},
+	{"credential.enrolled", true},
+	{"credential.renamed", false},
+	{"credential.resumed", true},
+	{"credential.suspended", true},
+	{"device.added", true},
+	{"flow.resumed", false},
+	{"flow.started", false},
+	{"flow.voided", false},
+	{"invitation.refused", true},
+	{"invitation.resent", true},
+	{"invitation.revoked", true},
+	{"invitation.sent", true},
+	{"invitation.used", true},
+	{"key.rotated", true},
+	{"limiter.tripped", true},
+	{"mail.bounced", false},
+	{"mail.failed", false},
+	{"organization.added", true},
+	{"organization.changed", true},
+	{"organization.disabled", true},
+	{"password.changed", true},
+	{"password.rehashed", false},
+	{"password.reset-asked", true},
+	{"password.reset-refused", true},
+	{"person.activated", true},
+	{"person.added", true},
+	{"person.changed", true},
+	{"person.disabled", true},
+	{"person.enabled", true},
+	{"person.mismatch", true},
+	{"person.not-me", true},
+	{"person.role-changed", true},
+	{"policy.changed", true},
+	{"preferences.changed", false},
+	{"realm.applied", true},
+	{"request.approved", true},
+	{"request.canceled", true},
+	{"request.made", true},
+	{"request.refused", true},
+	{"session.ended", true},
+	{"session.started", true},
+	{"signin.failed", true},
+	{"signin.refused", true},
+	{"signin.succeeded", true},
+	{"terms.accepted", true},
+	{"terms.declined", true},
+}
+
+// TypeOf finds a type by its name; ok is false for one that is not listed.
+func TypeOf(name string) (t Type, ok bool) {
+	i, ok := slices.BinarySearchFunc(Types, name, func(t Type, name string) int {
+		switch {
+		case t.Name < name:
+			return -1
+		case t.Name > name:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return Type{}, false
+	}
+	return Types[i], true
+}
