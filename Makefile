@@ -1,0 +1,58 @@
+# make check    lint and every test: what .ci/run does
+# make test     every test; installs what they need when it is missing
+# make bench    longer measurements against the floor, see docs/performance.md; not in CI
+# make torture  the hard gates with large N; not in CI
+# make dev      the demo in this checkout, rebuilt from source
+# make assets   scripts and styles compiled anew; the result is committed
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: check lint test packages axe build bench torture dev assets
+
+# Releases are built without cgo and so is everything here; only the race detector needs it.
+export CGO_ENABLED := 0
+
+# One PostgreSQL cluster for the whole run: every test makes its own database in it.
+CLUSTER := go run ./internal/testdb/cluster --
+
+# Tests with goroutines that meet run under the race detector; e2e drives the built program, and arch starts the go
+# command.
+RACED = $$(go list ./... | grep -v -e /e2e -e /internal/arch)
+
+check: lint test
+
+lint:
+	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt -w, please:"; echo "$$out"; exit 1; fi
+	go vet ./...
+	go build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+build:
+	go build -trimpath -ldflags '-s -w' -o bin/doorward ./cmd/doorward
+
+test: packages axe build
+	$(CLUSTER) $(MAKE) --no-print-directory tests
+
+.PHONY: tests
+tests:
+	go test ./internal/arch ./e2e/...
+	CGO_ENABLED=1 go test -race $(RACED)
+
+packages:
+	bash .ci/packages
+
+axe:
+	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+bench: build
+	go build -trimpath -o bin/floor ./bench/floor
+	go run ./bench
+
+torture: packages
+	DOORWARD_TORTURE=1 $(CLUSTER) go test -count=1 -timeout 60m $(RACED)
+
+dev:
+	go run ./cmd/doorward demo
+
+assets:
+	go generate ./internal/web/...
