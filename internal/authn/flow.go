@@ -129,6 +129,8 @@ type OneTime struct {
 	Kind    Kind   // Invite or Mail; other rooms add theirs. Kinds never stand in for each other.
 	Purpose string // what it was made for: "set-up", "password"; part of the hash's domain
 	Flow    string // the flow it leads to, once started
+	By      string // id of the person who caused it, empty for the command line or its owner
+	Return  string // opaque, handed on to the flow
 	Hash    []byte
 	Created time.Time
 	Expires time.Time

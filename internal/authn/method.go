@@ -48,11 +48,15 @@ type Once struct {
 // itself, so throttling, single use, auditing and storing happen in one place for every kind.
 type Method interface {
 	Kind() Kind
-	// Ask prepares the question for a person who is to show this kind; most methods need none and return a zero one.
-	Ask(ctx context.Context, f Flow, stored []Credential) (Question, error)
 	// Verify compares. stored is empty where the person is unknown or holds none of the kind: the method then does the
 	// same work and rejects. The error wraps ErrRejected, or the method failed.
 	Verify(ctx context.Context, f Flow, stored []Credential, a Answer) (Shown, error)
+}
+
+// An Asker prepares a question for a person who is to show its kind: a challenge, a number to match.
+type Asker interface {
+	Method
+	Ask(ctx context.Context, f Flow, stored []Credential) (Question, error)
 }
 
 // An Identifier names its credential or one-time secret before the person is known.
@@ -65,8 +69,18 @@ type Identifier interface {
 // An Enroller is a method that people add themselves.
 type Enroller interface {
 	Method
-	// Offer prepares the question that leads to a new credential, such as a seed to confirm. Zero where none is needed.
-	Offer(ctx context.Context, f Flow, stored []Credential) (Question, error)
 	// Enrol checks the answer and returns the new credential in Shown.Credential (no ID, Data filled).
 	Enrol(ctx context.Context, f Flow, stored []Credential, a Answer) (Shown, error)
+}
+
+// An Offerer is an Enroller that first shows something to be confirmed, such as a seed.
+type Offerer interface {
+	Enroller
+	Offer(ctx context.Context, f Flow, stored []Credential) (Question, error)
+}
+
+// A Waiter says how long a person must wait before a kind can be shown again: a TOTP code was spent and the next one is
+// not due yet. Zero means now.
+type Waiter interface {
+	Wait(f Flow, stored []Credential) time.Duration
 }

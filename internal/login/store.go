@@ -16,6 +16,7 @@ type Tx interface {
 	Person(realm, id string) (directory.Person, error)
 	PersonByAddress(realm, address string) (directory.Person, error)
 	UpdatePerson(directory.Person) error
+	SignedIn(realm, person string, now time.Time) error
 	Organization(realm, id string) (directory.Organization, error)
 
 	Credentials(realm, person string) ([]authn.Credential, error)
@@ -29,6 +30,7 @@ type Tx interface {
 
 	AddOneTime(authn.OneTime) error
 	OneTimeByHash(kind authn.Kind, hash []byte) (authn.OneTime, error)
+	Inviter(realm, oneTimeID string) (string, error)
 	UseOneTime(id string, kind authn.Kind, now time.Time) error
 	LeadOneTime(id, flow string) error
 	VoidOneTimes(realm, person string, kind authn.Kind, now time.Time) (int, error)
@@ -36,6 +38,7 @@ type Tx interface {
 	Spend(key string, expires time.Time) (fresh bool, err error)
 	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
 	Release(key string) error
+	Clear(key string) error
 
 	AddSession(session.Session) error
 	SessionByHash(hash []byte) (session.Session, error)

@@ -1,0 +1,113 @@
+package login
+
+import (
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/mail"
+)
+
+// bound stores a new credential. The old one of the kind ends only now, when the new one is confirmed (DESIGN R6):
+//
+//   - a password always replaces the password before it;
+//   - a replacement (something was lost, or a reset was granted) ends all of the kind;
+//   - a change names the one credential it replaces;
+//   - a spare ends nothing.
+//
+// Whoever was active before is told by mail, and every other session of theirs ends (SEC K-5, REQ B54).
+func (p *proving) bound(tx Tx) error {
+	f := &p.st.flow
+	kind := p.a.Kind
+	c := p.shown.Credential
+	c.ID, c.Realm, c.Person, c.Kind, c.State = newID(), f.Realm, f.Person, kind, authn.Active
+	c.Created, c.Ended, c.Version = p.now, p.now, 0
+	c.Ended = c.LastUsed
+	if c.Model == "" {
+		c.Model = f.Choice
+	}
+	ended := 0
+	for _, old := range p.st.creds {
+		if old.Kind != kind || !p.ends(old) {
+			continue
+		}
+		old.State, old.Ended = authn.Ended, p.now
+		if err := tx.UpdateCredential(old); err != nil {
+			return moved(err)
+		}
+		ended++
+		if err := tx.Audit(p.s.event(p.c, *f, "credential.ended", audit.Event{
+			Organization: p.st.person.Organization, Reason: "replaced",
+			Data: map[string]string{"kind": string(kind), "name": old.Name, "credential": old.ID},
+		})); err != nil {
+			return err
+		}
+	}
+	if err := tx.AddCredential(c); err != nil {
+		return err
+	}
+	f.Evidence = append(f.Evidence, authn.Evidence{Kind: kind, Credential: c.ID, At: p.now, Bound: true})
+	f.Open, f.Wrong, f.Choice = authn.Question{}, 0, ""
+	if err := tx.Audit(p.s.event(p.c, *f, "credential.enrolled", audit.Event{
+		Organization: p.st.person.Organization,
+		Data:         map[string]string{"kind": string(kind), "name": c.Name, "credential": c.ID, "model": c.Model},
+	})); err != nil {
+		return err
+	}
+	if !p.st.person.EverActive() {
+		return nil // set-up: the owner is looking at it
+	}
+	if ended > 0 {
+		if _, err := tx.EndSessions(f.Realm, f.Person, f.Session, "factor-changed", p.now); err != nil {
+			return err
+		}
+		tx.Bump()
+	}
+	return tx.Enqueue(p.notice(c, ended > 0))
+}
+
+// ends says whether an older credential of the same kind ends with the new one.
+func (p *proving) ends(old authn.Credential) bool {
+	f := p.st.flow
+	switch {
+	case old.Kind == authn.Password:
+		return true
+	case f.Goal.Way == authn.ByEnrol:
+		return f.Goal.Replaces == old.ID
+	default:
+		return true
+	}
+}
+
+// notice is the mail about a changed account (SEC H-7).
+func (p *proving) notice(c authn.Credential, replaced bool) mail.Message {
+	template := "factor-added"
+	switch {
+	case c.Kind == authn.Password:
+		template = "password-changed"
+	case replaced:
+		template = "factor-replaced"
+	}
+	return p.s.message(p.st, template, p.c, map[string]string{"factor": c.Name, "kind": string(c.Kind)})
+}
+
+// message is a mail to a person about their own account, with who, when and where.
+func (s *Service) message(st standing, template string, c Caller, args map[string]string) mail.Message {
+	now := st.flow.Now
+	if args == nil {
+		args = map[string]string{}
+	}
+	args["who"] = st.person.Name
+	args["at"] = now.UTC().Format("2006-01-02T15:04:05Z07:00")
+	args["network"], args["browser"] = c.Network, c.Agent
+	args["not_me"] = st.realm.Origin + "/help/not-me"
+	return mail.Message{
+		ID: newID(), Realm: st.realm.ID, Person: st.person.ID, To: st.person.Address, Template: template,
+		Language: st.person.Language, Args: args, State: mail.Waiting, Created: now, Due: now,
+	}
+}
+
+func moved(err error) error {
+	if err != nil {
+		return errMoved
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package login
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/secret"
+	"doorward/internal/session"
+)
+
+// Signed is a person behind a live session.
+type Signed struct {
+	Session      session.Session
+	Person       directory.Person
+	Organization directory.Organization
+	Realm        *Realm
+}
+
+// Fresh reports whether the session's complete login is young enough to change factors with (SECURITY S5).
+func (s Signed) Fresh(now time.Time) bool {
+	if len(s.Session.Evidence) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(s.Session.Evidence, func(e authn.Evidence) bool { return now.Sub(e.At) > FreshLife })
+}
+
+// errSession is the one answer for sessions that are unknown, foreign or over.
+var errSession = fault.New(fault.Expired, "session-over")
+
+// Authenticate finds the person behind a session's secret and checks that everything the session stands on is still
+// alive: the session itself, the person, their organization, every credential that was shown, and the policy as it is
+// now (DESIGN 3: sessions are re-evaluated at their next use). It fails with fault.Expired "session-over".
+//
+// Answers are kept in memory until the store's epoch rises, and never longer than liveFor: a revocation holds within 5
+// seconds on every node, also on one that has lost sight of the epoch.
+func (s *Service) Authenticate(ctx context.Context, realm string, cookie secret.Text) (Signed, error) {
+	if cookie == "" {
+		return Signed{}, errSession
+	}
+	now := s.Clock()
+	key := [32]byte(tokenHash(cookie))
+	epoch := s.Epoch()
+	if got, ok := s.cache.get(key, epoch, now); ok && got.Session.Realm == realm && got.Session.Live(now) {
+		return s.seen(ctx, key, epoch, got, now)
+	}
+	var got Signed
+	err := s.Store.Read(ctx, func(tx Tx) error {
+		var err error
+		got, err = s.alive(tx, realm, key[:], now)
+		return err
+	})
+	if err != nil {
+		s.cache.drop(key)
+		return Signed{}, err
+	}
+	s.cache.put(key, epoch, now, got)
+	return s.seen(ctx, key, epoch, got, now)
+}
+
+// alive is the liveness check itself.
+func (s *Service) alive(tx Tx, realm string, hash []byte, now time.Time) (Signed, error) {
+	var got Signed
+	var err error
+	if got.Session, err = tx.SessionByHash(hash); fault.Of(err, fault.NotFound) {
+		return got, errSession
+	} else if err != nil {
+		return got, err
+	}
+	if got.Session.Realm != realm || !got.Session.Live(now) {
+		return got, errSession
+	}
+	if got.Realm, err = s.Realms.Realm(realm); err != nil {
+		return got, err
+	}
+	if got.Person, err = tx.Person(realm, got.Session.Person); err != nil {
+		return got, errSession
+	}
+	if got.Organization, err = tx.Organization(realm, got.Person.Organization); err != nil {
+		return got, errSession
+	}
+	if disabled(got.Person, got.Organization) {
+		return got, errSession
+	}
+	creds, err := tx.Credentials(realm, got.Person.ID)
+	if err != nil {
+		return got, err
+	}
+	if !s.holds(got, creds) {
+		return got, errSession
+	}
+	return got, nil
+}
+
+// holds asks the engine whether what was shown would still admit, by what the person held when the session was made: a
+// passkey added since must not end the session it was added in, a factor that ended since must.
+func (s *Service) holds(got Signed, creds []authn.Credential) bool {
+	rules, err := s.rules(got.Realm, got.Person, got.Organization)
+	if err != nil {
+		return false
+	}
+	p := authn.Person{ID: got.Person.ID, EverActive: true}
+	for _, c := range creds {
+		if !c.Created.After(got.Session.Created) {
+			p.Held = append(p.Held, authn.Holding{Kind: c.Kind, Credential: c.ID, Suspended: c.State == authn.Suspended, Bound: c.Created})
+		}
+	}
+	f := authn.Flow{Realm: got.Realm.ID, Person: got.Person.ID, Evidence: got.Session.Evidence, Now: got.Session.Created}
+	return authn.Next(rules, p, f).Act == authn.ActAdmit
+}
+
+// seen notes at most once a minute that a session is in use.
+func (s *Service) seen(ctx context.Context, key [32]byte, epoch int64, got Signed, now time.Time) (Signed, error) {
+	if now.Sub(got.Session.Seen) < time.Minute {
+		return got, nil
+	}
+	got.Session.Seen = now
+	if err := s.Store.Write(ctx, func(tx Tx) error { return tx.TouchSession(got.Session.ID, now) }); err != nil {
+		return Signed{}, err
+	}
+	s.cache.put(key, epoch, now, got)
+	return got, nil
+}
+
+// SignOut ends the caller's session. It is no error when there is none.
+func (s *Service) SignOut(ctx context.Context, c Caller) error {
+	if c.Session == "" {
+		return nil
+	}
+	now := s.Clock()
+	defer s.cache.drop([32]byte(tokenHash(c.Session)))
+	return s.Store.Write(ctx, func(tx Tx) error {
+		se, err := tx.SessionByHash(tokenHash(c.Session))
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		if se.Realm != c.Realm || !se.Ended.IsZero() {
+			return nil
+		}
+		if _, err := tx.EndSession(se.Realm, se.Person, se.ID, "signed-out", now); err != nil {
+			return err
+		}
+		tx.Bump()
+		return tx.Audit(audit.Event{
+			Realm: se.Realm, At: now, Type: "session.ended", Actor: se.Person, Person: se.Person, Session: se.ID,
+			Network: c.Network, Browser: c.Agent, Reason: "signed-out",
+		})
+	})
+}
+
+// liveFor bounds how long an answer is kept without looking at the database again.
+const liveFor = 4 * time.Second
+
+// cacheSize bounds the memory of the session cache.
+const cacheSize = 1 << 16
+
+type cached struct {
+	signed Signed
+	at     time.Time
+}
+
+// cache keeps answers of one epoch. A new epoch empties it at once.
+type cache struct {
+	mu    sync.Mutex
+	epoch int64
+	byKey map[[32]byte]cached
+}
+
+func newCache() *cache { return &cache{byKey: make(map[[32]byte]cached)} }
+
+func (c *cache) get(key [32]byte, epoch int64, now time.Time) (Signed, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch != c.epoch {
+		return Signed{}, false
+	}
+	e, ok := c.byKey[key]
+	age := now.Sub(e.at)
+	return e.signed, ok && age >= 0 && age < liveFor
+}
+
+func (c *cache) put(key [32]byte, epoch int64, now time.Time, s Signed) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch < c.epoch {
+		return // looked up before something ended
+	}
+	if epoch > c.epoch || len(c.byKey) >= cacheSize {
+		clear(c.byKey)
+		c.epoch = epoch
+	}
+	c.byKey[key] = cached{signed: s, at: now}
+}
+
+func (c *cache) drop(key [32]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byKey, key)
+}

@@ -1,0 +1,316 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/authn/onetime"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/mail"
+	"doorward/internal/secret"
+)
+
+// Links lead to flows. The rules:
+//
+//   - Looking at a link changes nothing, however often and by whom (mail scanners open links, run scripts and even post
+//     forms: SEC A-1). The first Follow starts the flow; any later one leads back to the same flow, on another device
+//     too; the last step of the flow spends the link.
+//   - A newer link of the same kind voids the older ones and their flows (SEC A-2).
+//   - A link proves a mailbox and nothing else. What it may lead to is the policy's business.
+
+// Purposes of links; a secret made for one never opens another (SEC O-15).
+const (
+	SetUp    = "set-up"
+	Password = "password"
+)
+
+// kinds of links by purpose.
+var linkKinds = map[string]authn.Kind{SetUp: authn.Invite, Password: authn.Mail}
+
+// Link is what a page may show about a link before anything happens.
+type Link struct {
+	Realm   *Realm
+	Purpose string
+	Person  directory.Person
+	Inviter string // name of who invited, empty when it was the command line
+	Expires time.Time
+	Resumes bool // set-up has begun and goes on where it was left
+}
+
+// Peek looks at a link without changing anything. Errors: fault.NotFound "link-unknown", fault.Expired "link-expired",
+// "link-voided", "link-used"; with the last three the Link is filled, so that a page can offer a new one.
+func (s *Service) Peek(ctx context.Context, c Caller, purpose, token string) (Link, error) {
+	var l Link
+	err := s.Store.Read(ctx, func(tx Tx) error {
+		ot, p, verdict, err := s.link(ctx, tx, c.Realm, purpose, token)
+		if err != nil {
+			return err
+		}
+		realm, err := s.Realms.Realm(c.Realm)
+		if err != nil {
+			return err
+		}
+		l = Link{Realm: realm, Purpose: purpose, Person: p, Expires: ot.Expires, Resumes: ot.Flow != ""}
+		if ot.By != "" {
+			if by, err := tx.Person(ot.Realm, ot.By); err == nil {
+				l.Inviter = by.Name
+			}
+		}
+		return verdict
+	})
+	return l, err
+}
+
+// link finds a link and lets its method judge it. verdict is the method's, err is ours.
+func (s *Service) link(ctx context.Context, tx Tx, realm, purpose, token string) (ot authn.OneTime, p directory.Person, verdict, err error) {
+	unknown := fault.New(fault.NotFound, "link-unknown")
+	kind, ok := linkKinds[purpose]
+	if !ok {
+		return ot, p, nil, unknown
+	}
+	m := s.methods[kind].(authn.Identifier)
+	answer := authn.Answer{Kind: kind, Text: token, Model: purpose}
+	_, plain, err := m.Identify(answer)
+	if err != nil {
+		return ot, p, nil, unknown
+	}
+	ot, err = tx.OneTimeByHash(kind, s.linkHash(kind, purpose, secret.Text(plain)))
+	if fault.Of(err, fault.NotFound) || err == nil && ot.Realm != realm {
+		return ot, p, nil, unknown
+	}
+	if err != nil {
+		return ot, p, nil, err
+	}
+	if p, err = tx.Person(realm, ot.Person); err != nil {
+		return ot, p, nil, unknown
+	}
+	data, err := json.Marshal(ot)
+	if err != nil {
+		return ot, p, nil, err
+	}
+	stored := []authn.Credential{{ID: ot.ID, Realm: realm, Person: ot.Person, Kind: kind, State: authn.Active, Data: data}}
+	_, verdict = m.Verify(ctx, authn.Flow{Realm: realm, Now: s.Clock()}, stored, answer)
+	if f := fault.As(verdict); f != nil && errors.Is(verdict, authn.ErrRejected) {
+		verdict = fault.New(fault.Expired, f.Code)
+	}
+	return ot, p, verdict, nil
+}
+
+func (s *Service) linkHash(kind authn.Kind, purpose string, plain secret.Text) []byte {
+	return s.Ring.Hash("onetime:"+string(kind)+":"+purpose, string(plain))
+}
+
+// Follow is the first submit behind a link: it starts the flow or leads back to it, and moves it to this browser.
+// Errors as Peek, and fault.Throttled "too-many-links".
+func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (View, error) {
+	now := s.Clock()
+	browser, isNew := s.browserOf(c)
+	if err := s.Store.Write(ctx, func(tx Tx) error {
+		return s.throttle(tx, netKey("link", c), 60, 10*time.Minute, now, "too-many-links")
+	}); err != nil {
+		return View{}, err
+	}
+	var st standing
+	err := s.Store.Write(ctx, func(tx Tx) error {
+		ot, p, verdict, err := s.link(ctx, tx, c.Realm, purpose, token)
+		if err = errors.Join(err, verdict); err != nil {
+			return err
+		}
+		f, resumed, err := s.lead(tx, c, ot, p, now)
+		if err != nil {
+			return err
+		}
+		f.Browser = s.browserHash(browser)
+		if st, err = s.stand(tx, f); err != nil {
+			return err
+		}
+		if err := s.ask(ctx, &st); err != nil {
+			return err
+		}
+		if resumed {
+			if err := s.save(tx, &st.flow); err != nil {
+				return err
+			}
+			return tx.Audit(s.event(c, st.flow, "flow.resumed", audit.Event{Data: map[string]string{"purpose": purpose}}))
+		}
+		if err := tx.AddFlow(st.flow); err != nil {
+			return err
+		}
+		if err := tx.LeadOneTime(ot.ID, f.ID); err != nil {
+			return err
+		}
+		return tx.Audit(s.event(c, st.flow, "flow.started", audit.Event{Data: map[string]string{"purpose": purpose}}))
+	})
+	if err != nil {
+		if f := fault.As(err); f != nil {
+			return View{}, f
+		}
+		return View{}, err
+	}
+	v, err := s.view(ctx, st)
+	if isNew {
+		v.Browser = browser
+	}
+	return v, err
+}
+
+// lead finds the flow a link leads to, or makes it.
+func (s *Service) lead(tx Tx, c Caller, ot authn.OneTime, p directory.Person, now time.Time) (f authn.Flow, resumed bool, err error) {
+	if ot.Flow != "" {
+		f, err = tx.Flow(ot.Realm, ot.Flow)
+		if err != nil && !fault.Of(err, fault.NotFound) {
+			return f, false, err
+		}
+		if err == nil && f.State == authn.FlowOpen && now.Before(f.Expires) {
+			f.Now, f.Open = now, authn.Question{} // a seed shown on the other device is not shown again
+			return f, true, nil
+		}
+	}
+	f = authn.Flow{
+		ID: newID(), Realm: ot.Realm, Person: p.ID, Address: p.Address, OneTime: ot.ID, Language: c.Language,
+		Evidence: []authn.Evidence{{Kind: ot.Kind, Credential: ot.ID, At: now}},
+		State:    authn.FlowOpen, Created: now, Expires: ot.Expires, Now: now, Return: ot.Return,
+	}
+	if ot.Purpose == Password {
+		f.Goal = authn.Goal{Bind: authn.Password, Way: authn.ByReplace}
+	}
+	return f, false, nil
+}
+
+// Forgot sends a link to set a new password, if there is anybody to send it to. Its answer is always nil unless the
+// address cannot be one or the caller's network asks too often; it takes the same writes either way. A person who was
+// never active gets their invitation again instead.
+func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
+	now := s.Clock()
+	address, err := directory.Canonical(typed)
+	if err != nil {
+		return fault.New(fault.Invalid, "address-invalid").In("address").Because(err)
+	}
+	realm, err := s.Realms.Realm(c.Realm)
+	if err != nil {
+		return err
+	}
+	return s.Store.Write(ctx, func(tx Tx) error {
+		if err := s.throttle(tx, netKey("forgot", c), 20, time.Hour, now, "too-many-mails"); err != nil {
+			return err
+		}
+		quiet, err := s.overLimit(tx, "forgot:"+realm.ID+":"+s.addressKey(address), 3, time.Hour, now)
+		if err != nil {
+			return err
+		}
+		p, err := tx.PersonByAddress(realm.ID, address)
+		if err != nil && !fault.Of(err, fault.NotFound) {
+			return err
+		}
+		if err != nil || quiet || p.State == directory.Disabled {
+			p = directory.Person{Realm: realm.ID, Language: realm.Languages[0]} // nobody: a decoy goes the same way
+		}
+		if p.ID != "" && !p.EverActive() {
+			return Invite(tx, s.Ring, realm.Realm, p, Invitation{Now: now, Network: c.Network, Agent: c.Agent, Actor: p.ID})
+		}
+		ot, token := onetime.Make(authn.Mail, Password)
+		ot.ID, ot.Realm, ot.Person, ot.Created, ot.Expires = newID(), realm.ID, p.ID, now, now.Add(ResetLife)
+		ot.Hash = s.linkHash(authn.Mail, Password, token)
+		return sendLink(tx, realm.Realm, p, ot, token, "password-reset", map[string]string{
+			"network": c.Network, "browser": c.Agent,
+		}, audit.Event{Type: "password.reset-asked", Actor: "anonymous", Network: c.Network, Browser: c.Agent})
+	})
+}
+
+// sendLink voids older links of the kind and their flows, stores the new one, writes the mail and the event.
+func sendLink(tx Tx, r directory.Realm, p directory.Person, ot authn.OneTime, token secret.Text, template string, args map[string]string, e audit.Event) error {
+	now := ot.Created
+	if _, err := tx.VoidOneTimes(r.ID, p.ID, ot.Kind, now); err != nil {
+		return err
+	}
+	if err := tx.AddOneTime(ot); err != nil {
+		return err
+	}
+	args["link"] = r.Origin + "/link/" + ot.Purpose + "/" + string(token)
+	args["code"] = onetime.Spell(token)
+	args["expires"] = ot.Expires.UTC().Format(time.RFC3339)
+	m := mail.Message{
+		ID: newID(), Realm: r.ID, Person: p.ID, To: p.Address, Template: template, Language: p.Language, Args: args,
+		State: mail.Waiting, Created: now, Due: now,
+	}
+	if err := tx.Enqueue(m); err != nil {
+		return err
+	}
+	e.Realm, e.At, e.Person, e.Organization = r.ID, now, p.ID, p.Organization
+	return tx.Audit(e)
+}
+
+// Invitation says who invites, when and from where.
+type Invitation struct {
+	Now     time.Time
+	Actor   string // person id, "cli", or the person's own id when they ask for it again
+	Inviter string // person id of who invited first, kept in the link; empty for the command line
+	Name    string // name of the inviter, for the mail
+	Network string
+	Agent   string
+	Resent  bool
+	Return  string
+	Show    func(link string) // receives the link where it is printed instead of mailed (command line); nil otherwise
+}
+
+// Invite makes an invitation for a person who was never active: it voids the older ones and their flows, and mails the
+// new one. The secret goes to the mailbox only; nobody who invites can see it.
+// It fails with fault.Conflict "already-active" for anybody who was active: a mailbox alone binds nothing for them.
+func Invite(tx Tx, ring *secret.Ring, r directory.Realm, p directory.Person, in Invitation) error {
+	if p.EverActive() {
+		return fault.New(fault.Conflict, "already-active")
+	}
+	ot, token := onetime.Make(authn.Invite, SetUp)
+	ot.ID, ot.Realm, ot.Person, ot.By, ot.Return = newID(), r.ID, p.ID, in.Inviter, in.Return
+	ot.Created, ot.Expires = in.Now, in.Now.AddDate(0, 0, r.Invitation.Days)
+	ot.Hash = ring.Hash("onetime:"+string(authn.Invite)+":"+SetUp, string(token))
+	if _, err := tx.VoidFlows(r.ID, p.ID, ""); err != nil {
+		return err
+	}
+	kind := "invitation.sent"
+	if in.Resent {
+		kind = "invitation.resent"
+	}
+	p.Invitation = in.Now
+	if err := tx.UpdatePerson(p); err != nil {
+		return err
+	}
+	if in.Show != nil {
+		in.Show(r.Origin + "/link/" + SetUp + "/" + string(token))
+	}
+	return sendLink(tx, r, p, ot, token, "invitation", map[string]string{"inviter": in.Name},
+		audit.Event{Type: kind, Actor: in.Actor, Network: in.Network, Browser: in.Agent})
+}
+
+// Resend sends a new invitation to the stored address of the person a link was made for, at most three a day. The
+// answer is the same whatever the link was; a new mail voids the older link.
+func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
+	now := s.Clock()
+	realm, err := s.Realms.Realm(c.Realm)
+	if err != nil {
+		return err
+	}
+	return s.Store.Write(ctx, func(tx Tx) error {
+		if err := s.throttle(tx, netKey("forgot", c), 20, time.Hour, now, "too-many-mails"); err != nil {
+			return err
+		}
+		ot, p, _, err := s.link(ctx, tx, c.Realm, SetUp, token)
+		if fault.Of(err, fault.NotFound) || err == nil && (p.EverActive() || p.State == directory.Disabled) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if over, err := s.overLimit(tx, "resend:"+p.ID, 3, 24*time.Hour, now); err != nil || over {
+			return err
+		}
+		return Invite(tx, s.Ring, realm.Realm, p, Invitation{
+			Now: now, Actor: p.ID, Inviter: ot.By, Network: c.Network, Agent: c.Agent, Resent: true, Return: ot.Return,
+		})
+	})
+}

@@ -1,0 +1,324 @@
+// Package login runs flows: it gathers evidence, asks the engine what comes next, and mints sessions.
+//
+// The rules of this package:
+//
+//   - Prove is the only way evidence enters. Its phases are fixed: load, expected now?, reserve an attempt (committed
+//     before anything is compared), verify (outside any transaction), then in one transaction recheck, spend, record,
+//     audit, and compute the next step. Links go the same way (Follow).
+//   - The step is computed by authn.Next at every call and never stored.
+//   - mint is the only place that makes a session.
+//   - What a stranger sees is the same whether an address is known or not: same answers, same number of hash runs, same
+//     number of writes, mail only through the outbox.
+//   - A flow belongs to one browser. Its secret is in a cookie; a flow's id alone is worth nothing. Only a link that
+//     leads to the flow moves it to another browser.
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/secret"
+	"doorward/internal/session"
+)
+
+// Lifetimes that no realm can lengthen.
+const (
+	FlowLife  = 30 * time.Minute // a sign-in that is left lying
+	ProofLife = 30 * time.Minute // a proof inside a longer flow (set-up can be resumed for days, a proof cannot)
+	FreshLife = 5 * time.Minute  // a complete login that may change factors (SECURITY S5)
+	ResetLife = 30 * time.Minute // the link of a forgotten password
+	maxWrong  = 5                // wrong answers in one flow (SEC T-6)
+)
+
+// Realm is a realm with its policies compiled.
+type Realm struct {
+	directory.Realm
+	Policies *authn.Policies
+}
+
+// Realms finds realms; it is a cache that follows the store's epoch.
+type Realms interface {
+	Realm(id string) (*Realm, error)
+}
+
+// Config is what a Service is made of. All fields but Count are needed.
+type Config struct {
+	Store   Store
+	Ring    *secret.Ring
+	Methods []authn.Method
+	Realms  Realms
+	Clock   func() time.Time
+	Epoch   func() int64 // rises when a session, person, organization or credential may have ended
+	Log     *slog.Logger
+	Count   func(metric string, labels ...string) // counts something for the operator; labels are pairs
+}
+
+// Service runs flows. It is safe for concurrent use.
+type Service struct {
+	Config
+	methods map[authn.Kind]authn.Method
+	cache   *cache
+}
+
+// New makes a Service. It fails when two methods know the same kind.
+func New(c Config) (*Service, error) {
+	s := &Service{Config: c, methods: make(map[authn.Kind]authn.Method), cache: newCache()}
+	if s.Count == nil {
+		s.Count = func(string, ...string) {}
+	}
+	for _, m := range c.Methods {
+		if s.methods[m.Kind()] != nil {
+			return nil, fmt.Errorf("login: two methods for kind %q", m.Kind())
+		}
+		s.methods[m.Kind()] = m
+	}
+	return s, nil
+}
+
+// Caller is who is on the other side of a door. Browser, Device and Session are secrets from cookies, empty when there
+// are none. Network is the client's address as the trusted edge sees it; it is never a reason to let anybody in.
+type Caller struct {
+	Realm    string
+	Browser  secret.Text
+	Device   secret.Text
+	Session  secret.Text
+	Network  string
+	Agent    string // "Firefox on Windows"
+	Language string
+}
+
+// View is what a door shows: the flow, the step, and what the page needs. Person is empty until evidence has fixed it.
+type View struct {
+	Realm    *Realm
+	Flow     authn.Flow
+	Step     authn.Step
+	Person   directory.Person
+	Question authn.Question // open for this step: a seed to show
+	Ways     []Way          // credentials the person may pick from, last used first; only once the person is known
+	Wait     time.Duration  // until the person can show this kind again (a code is spent and the next one is due)
+	Browser  secret.Text    // set when the door must store a new browser secret
+	Minted   *Minted        // set when the person was let in by this call
+	Finished bool           // the goal was to bind, and it is reached
+}
+
+// Way is one credential the person may show now.
+type Way struct {
+	Kind       authn.Kind
+	Credential string
+	Name       string
+	Model      string
+	LastUsed   time.Time
+}
+
+// Minted is a new session and what the browser must keep of it.
+type Minted struct {
+	Session session.Session
+	Cookie  secret.Text
+	Device  secret.Text // empty: the browser is known already
+	Return  string
+	First   bool // the first time this person was let in
+}
+
+// errFlow is the one answer for flows that are unknown, foreign, over or expired: an id must not be probed.
+var errFlow = fault.New(fault.Expired, "flow-over")
+
+// own loads a flow for the browser it belongs to.
+func (s *Service) own(tx Tx, c Caller, id string, now time.Time) (authn.Flow, error) {
+	f, err := tx.Flow(c.Realm, id)
+	if fault.Of(err, fault.NotFound) {
+		return f, errFlow
+	}
+	if err != nil {
+		return f, err
+	}
+	if c.Browser == "" || subtle.ConstantTimeCompare(f.Browser, s.browserHash(c.Browser)) != 1 {
+		return f, errFlow
+	}
+	if f.State != authn.FlowOpen || !now.Before(f.Expires) {
+		return f, errFlow
+	}
+	f.Now = now
+	return f, nil
+}
+
+func (s *Service) browserHash(b secret.Text) []byte { return s.Ring.Hash("browser", string(b)) }
+
+// standing is everything the engine and the methods need of a flow at one moment.
+type standing struct {
+	realm  *Realm
+	flow   authn.Flow
+	person directory.Person // zero when unknown
+	org    directory.Organization
+	creds  []authn.Credential
+	step   authn.Step
+}
+
+// stand loads a flow's person and computes the step. It reads only.
+func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
+	realm, err := s.Realms.Realm(f.Realm)
+	if err != nil {
+		return standing{}, err
+	}
+	st := standing{realm: realm, flow: f}
+	var p authn.Person
+	if f.Person != "" {
+		if st.person, err = tx.Person(f.Realm, f.Person); err != nil {
+			return st, err
+		}
+		if st.org, err = tx.Organization(f.Realm, st.person.Organization); err != nil {
+			return st, err
+		}
+		if st.creds, err = tx.Credentials(f.Realm, f.Person); err != nil {
+			return st, err
+		}
+		if st.person.State == directory.Disabled || st.org.State == directory.Disabled {
+			st.step = authn.Step{Act: authn.ActStuck, Reason: authn.ReasonBlocked}
+			return st, nil
+		}
+		if p, err = s.enginePerson(tx, st); err != nil {
+			return st, err
+		}
+	}
+	st.flow.Subject = subject(realm, st.person, st.org, f.Address)
+	rules, err := s.rules(realm, st.person, st.org)
+	if err != nil {
+		return st, err
+	}
+	st.step = authn.Next(rules, p, counted(st.flow))
+	return st, nil
+}
+
+// counted drops proofs that are too old to admit anybody. Once-only evidence and what was bound here stay: they only
+// ever lead to further proofs.
+func counted(f authn.Flow) authn.Flow {
+	kept := make([]authn.Evidence, 0, len(f.Evidence))
+	for _, e := range f.Evidence {
+		info, _ := authn.Info(e.Kind)
+		if info.Held && !e.Bound && f.Now.Sub(e.At) > ProofLife {
+			continue
+		}
+		kept = append(kept, e)
+	}
+	f.Evidence = kept
+	return f
+}
+
+func subject(r *Realm, p directory.Person, o directory.Organization, typed string) authn.Subject {
+	sub := authn.Subject{Address: p.Address, Name: p.Name, Organization: o.Name, Realm: r.ID, Issuer: r.Name}
+	if sub.Address == "" {
+		sub.Address = typed
+	}
+	sub.Words = []string{r.Name, r.Host, r.Operator}
+	return sub
+}
+
+// rules makes the one policy for a person: the realm's for their audience, made stricter by their organization's.
+func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization) (authn.Rules, error) {
+	base := r.Policies.For(audience(p.Role))
+	if o.Policy == "" {
+		return base, nil
+	}
+	overlay, err := authn.ParseOverlay(o.Policy)
+	if err != nil {
+		return base, fmt.Errorf("policy of organization %s: %w", o.ID, err)
+	}
+	return authn.Effective(base, overlay), nil
+}
+
+func audience(r directory.Role) authn.Audience {
+	switch {
+	case r.Staff():
+		return authn.StaffAudience
+	case r == directory.Administrator:
+		return authn.AdministratorsAudience
+	default:
+		return authn.MembersAudience
+	}
+}
+
+// enginePerson tells the engine what it may know: holdings and the duties still owed.
+func (s *Service) enginePerson(tx Tx, st standing) (authn.Person, error) {
+	p := authn.Person{ID: st.person.ID, EverActive: st.person.EverActive()}
+	for _, c := range st.creds {
+		p.Held = append(p.Held, authn.Holding{Kind: c.Kind, Credential: c.ID, Suspended: c.State == authn.Suspended, Bound: c.Created})
+	}
+	owed, err := s.owed(tx, st.realm, st.person)
+	p.Owed = owed
+	return p, err
+}
+
+// owed lists the duties a person has not done for the realm as it is now.
+func (s *Service) owed(tx Tx, r *Realm, p directory.Person) ([]authn.Duty, error) {
+	var owed []authn.Duty
+	if r.Terms.Version != "" {
+		accepted, err := tx.Acceptances(r.ID, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		done := false
+		for _, a := range accepted {
+			done = done || a.Version == r.Terms.Version
+		}
+		if !done {
+			owed = append(owed, authn.Terms)
+		}
+	}
+	if len(r.Topics) > 0 {
+		have, err := tx.Preferences(r.ID, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		if len(have) == 0 { // asked once; later topics are off until the person turns them on
+			owed = append(owed, authn.Preferences)
+		}
+	}
+	return owed, nil
+}
+
+// view turns a standing into what a door shows.
+func (s *Service) view(ctx context.Context, st standing) (View, error) {
+	v := View{Realm: st.realm, Flow: st.flow, Step: st.step, Person: st.person}
+	if st.flow.Person == "" || st.step.Act != authn.ActProve && st.step.Act != authn.ActBind {
+		return v, nil
+	}
+	if q := st.flow.Open; st.step.Accepts(st.step.Act, q.Kind) && q.For(q.Kind, st.step.Act == authn.ActBind, st.flow.Now) {
+		v.Question = q
+	}
+	if st.step.Act != authn.ActProve {
+		return v, nil
+	}
+	for _, k := range st.step.Kinds {
+		for _, c := range st.creds {
+			if c.Kind == k && c.State == authn.Active {
+				v.Ways = append(v.Ways, Way{Kind: k, Credential: c.ID, Name: c.Name, Model: c.Model, LastUsed: c.LastUsed})
+			}
+		}
+	}
+	sortWays(v.Ways)
+	if len(st.step.Kinds) > 0 {
+		if m, ok := s.methods[st.step.Kinds[0]].(authn.Waiter); ok {
+			v.Wait = m.Wait(st.flow, ofKind(st.creds, st.step.Kinds[0]))
+		}
+	}
+	return v, nil
+}
+
+func ofKind(all []authn.Credential, k authn.Kind) []authn.Credential {
+	var some []authn.Credential
+	for _, c := range all {
+		if c.Kind == k && c.State == authn.Active {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,0 +1,171 @@
+package login
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/mail"
+	"doorward/internal/secret"
+	"doorward/internal/session"
+)
+
+// mint is the only place that makes a session. It is called with a standing whose step is admit, inside the transaction
+// that recorded the last evidence or duty, and checks once more that nothing forbids it.
+func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
+	if st.step.Act != authn.ActAdmit || !st.flow.Goal.Admit() || disabled(st.person, st.org) {
+		return nil, fault.New(fault.Forbidden, "not-expected")
+	}
+	now, p := st.flow.Now, st.person
+	cookie := secret.Text(secret.Token())
+	limits := session.LimitsFor(st.realm.Session, p.Role.Staff() || p.Role == directory.Administrator)
+	se := session.Session{
+		ID: newID(), Realm: p.Realm, Person: p.ID, Hash: tokenHash(cookie), Evidence: shownOnly(st.flow.Evidence),
+		Created: now, Seen: now, Until: now.Add(limits.Absolute), Idle: limits.Idle, Network: c.Network, Browser: c.Agent,
+	}
+	m := &Minted{Cookie: cookie, Return: st.flow.Return, First: !p.EverActive()}
+	if err := s.remember(tx, c, st, &se, m); err != nil {
+		return nil, err
+	}
+	// A new session at every rise: the one this flow rose from, and any other of this browser, ends (SEC S-2).
+	if err := s.endCaller(tx, c, p.Realm, "renewed", now); err != nil {
+		return nil, err
+	}
+	if err := tx.AddSession(se); err != nil {
+		return nil, err
+	}
+	if err := tx.SignedIn(p.Realm, p.ID, now); err != nil {
+		return nil, err
+	}
+	m.Session = se
+	if m.First {
+		if err := s.welcome(tx, c, st); err != nil {
+			return nil, err
+		}
+	}
+	s.Count("signin", "result", "succeeded")
+	return m, tx.Audit(s.event(c, st.flow, "signin.succeeded", audit.Event{
+		Session: se.ID, Organization: p.Organization, Data: map[string]string{"amr": strings.Join(session.AMR(se.Evidence), " ")},
+	}))
+}
+
+// shownOnly keeps evidence that was proven, not what was merely bound.
+func shownOnly(all []authn.Evidence) []authn.Evidence {
+	return slices.DeleteFunc(slices.Clone(all), func(e authn.Evidence) bool { return e.Bound })
+}
+
+// remember marks the browser as one this person signs in with, and tells them about a new one.
+func (s *Service) remember(tx Tx, c Caller, st standing, se *session.Session, m *Minted) error {
+	now, p := st.flow.Now, st.person
+	known, err := s.knownDevice(tx, c, p.ID)
+	if err != nil {
+		return err
+	}
+	if known != "" {
+		se.Device = known
+		return tx.TouchDevice(known, now)
+	}
+	m.Device = secret.Text(secret.Token())
+	d := session.Device{ID: newID(), Realm: p.Realm, Person: p.ID, Hash: tokenHash(m.Device), Created: now, Seen: now}
+	se.Device = d.ID
+	if err := tx.AddDevice(d); err != nil {
+		return err
+	}
+	if m.First {
+		return nil
+	}
+	return tx.Enqueue(s.message(st, "signin-new-device", c, nil))
+}
+
+// welcome ends a set-up: whoever invited learns when and where it was finished (SECURITY, the promise's small print).
+func (s *Service) welcome(tx Tx, c Caller, st standing) error {
+	f, p := st.flow, st.person
+	data := map[string]string{}
+	if err := tx.Audit(s.event(c, f, "setup.completed", audit.Event{Organization: p.Organization, Data: data})); err != nil {
+		return err
+	}
+	inviter, err := tx.Inviter(p.Realm, f.OneTime)
+	if err != nil || inviter == "" {
+		return ignoreMissing(err)
+	}
+	by, err := tx.Person(p.Realm, inviter)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	to := st
+	to.person = by
+	m := s.message(to, "setup-complete", c, map[string]string{"name": p.Name, "address": p.Address})
+	return tx.Enqueue(m)
+}
+
+func ignoreMissing(err error) error {
+	if fault.Of(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// endCaller ends the session the caller came with, if it is a live one of the realm.
+func (s *Service) endCaller(tx Tx, c Caller, realm, why string, now time.Time) error {
+	if c.Session == "" {
+		return nil
+	}
+	old, err := tx.SessionByHash(tokenHash(c.Session))
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	if old.Realm != realm || !old.Ended.IsZero() {
+		return nil
+	}
+	if _, err := tx.EndSession(realm, old.Person, old.ID, why, now); err != nil {
+		return err
+	}
+	tx.Bump()
+	return nil
+}
+
+// tokenHash is how a random 256-bit token is kept: SHA-256 is enough for what cannot be guessed.
+func tokenHash(t secret.Text) []byte {
+	h := sha256.Sum256([]byte(t))
+	return h[:]
+}
+
+func hexed(b []byte) string { return hex.EncodeToString(b) }
+
+func sortWays(ways []Way) {
+	slices.SortStableFunc(ways, func(a, b Way) int { return b.LastUsed.Compare(a.LastUsed) })
+}
+
+// notifyAdministrators writes to everybody who manages the person's organization.
+func (s *Service) notifyAdministrators(tx Tx, st standing, c Caller, template string, args map[string]string) error {
+	admins, err := tx.Administrators(st.person.Realm, st.person.Organization)
+	if err != nil {
+		return err
+	}
+	for _, a := range admins {
+		if a.ID == st.person.ID {
+			continue
+		}
+		to := st
+		to.person = a
+		var m mail.Message = s.message(to, template, c, cloneArgs(args))
+		if err := tx.Enqueue(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cloneArgs(in map[string]string) map[string]string {
+	out := make(map[string]string, len(in)+8)
+	for k, v := range in {
+		out[k] = v
+	}
+	return out
+}

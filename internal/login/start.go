@@ -1,0 +1,254 @@
+package login
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/secret"
+)
+
+// Start is what a new flow begins with.
+type Start struct {
+	Address string     // as typed; empty when the flow rises from a session
+	Goal    authn.Goal // zero: to be let in
+	Return  string     // opaque, kept for the end
+}
+
+// Begin starts a flow and answers with its first step. With a session (Caller.Session) the person is known from it and
+// what was proven at most FreshLife ago counts; that is how a step-up, a spare and a change of factor begin. Otherwise
+// the address is kept as typed and says nothing about whether it is known.
+//
+// Errors: fault.Invalid "address-invalid", fault.Throttled "too-many-starts", fault.Expired "session-over".
+func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
+	now := s.Clock()
+	realm, err := s.Realms.Realm(c.Realm)
+	if err != nil {
+		return View{}, err
+	}
+	f := authn.Flow{
+		ID: newID(), Realm: realm.ID, Goal: in.Goal, Return: in.Return, Language: c.Language,
+		State: authn.FlowOpen, Created: now, Expires: now.Add(FlowLife), Now: now,
+	}
+	if in.Address == "" {
+		signed, err := s.Authenticate(ctx, c.Realm, c.Session)
+		if err != nil {
+			return View{}, err
+		}
+		f.Person, f.Session, f.Address = signed.Person.ID, signed.Session.ID, signed.Person.Address
+		f.Evidence = fresh(signed.Session.Evidence, now)
+	} else if f.Address, err = directory.Canonical(in.Address); err != nil {
+		return View{}, fault.New(fault.Invalid, "address-invalid").In("address").Because(err)
+	} else if !in.Goal.Admit() {
+		return View{}, fault.New(fault.Forbidden, "not-expected")
+	}
+	browser, minted := s.browserOf(c)
+	f.Browser = s.browserHash(browser)
+	var st standing
+	err = s.Store.Write(ctx, func(tx Tx) error {
+		if err := s.throttle(tx, netKey("start", c), 60, 10*time.Minute, now, "too-many-starts"); err != nil {
+			return err
+		}
+		if st, err = s.stand(tx, f); err != nil {
+			return err
+		}
+		if err := s.ask(ctx, &st); err != nil {
+			return err
+		}
+		return tx.AddFlow(st.flow)
+	})
+	if err != nil {
+		return View{}, err
+	}
+	v, err := s.view(ctx, st)
+	if minted {
+		v.Browser = browser
+	}
+	return v, err
+}
+
+// fresh keeps the evidence of a session that is young enough to change factors with.
+func fresh(evidence []authn.Evidence, now time.Time) []authn.Evidence {
+	var kept []authn.Evidence
+	for _, e := range evidence {
+		if now.Sub(e.At) <= FreshLife {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// browserOf returns the caller's browser secret, or a new one.
+func (s *Service) browserOf(c Caller) (browser secret.Text, isNew bool) {
+	if c.Browser != "" {
+		return c.Browser, false
+	}
+	return secret.Text(secret.Token()), true
+}
+
+// Look shows a flow to the browser it belongs to. Where the step needs a question (a seed to confirm) and none is open,
+// it makes one: the old one has expired or was answered wrongly three times.
+func (s *Service) Look(ctx context.Context, c Caller, id string) (View, error) {
+	var st standing
+	load := func(tx Tx) error {
+		f, err := s.own(tx, c, id, s.Clock())
+		if err != nil {
+			return err
+		}
+		st, err = s.stand(tx, f)
+		return err
+	}
+	if err := s.Store.Read(ctx, load); err != nil {
+		return View{}, err
+	}
+	if s.wants(st) {
+		err := s.Store.Write(ctx, func(tx Tx) error {
+			if err := load(tx); err != nil {
+				return err
+			}
+			if !s.wants(st) {
+				return nil
+			}
+			if err := s.ask(ctx, &st); err != nil {
+				return err
+			}
+			return s.save(tx, &st.flow)
+		})
+		if err != nil {
+			return View{}, err
+		}
+	}
+	return s.view(ctx, st)
+}
+
+// save stores a flow and moves its version on.
+func (s *Service) save(tx Tx, f *authn.Flow) error {
+	if err := tx.UpdateFlow(*f); err != nil {
+		return err
+	}
+	f.Version++
+	return nil
+}
+
+// wanted is the kind whose question a step needs: the first one, or what the person chose.
+func wanted(st standing) (authn.Kind, bool) {
+	if st.step.Act != authn.ActProve && st.step.Act != authn.ActBind || len(st.step.Kinds) == 0 || st.flow.Person == "" {
+		return "", false
+	}
+	return st.step.Kinds[0], true
+}
+
+// wants reports whether the step needs a question that is not open.
+func (s *Service) wants(st standing) bool {
+	k, ok := wanted(st)
+	if !ok || st.flow.Open.For(k, st.step.Act == authn.ActBind, st.flow.Now) {
+		return false
+	}
+	if st.step.Act == authn.ActProve {
+		_, asks := s.methods[k].(authn.Asker)
+		return asks
+	}
+	_, offers := s.methods[k].(authn.Offerer)
+	return offers && st.flow.Choice != ""
+}
+
+// ask opens the question of the step, if it needs one.
+func (s *Service) ask(ctx context.Context, st *standing) error {
+	if !s.wants(*st) {
+		return nil
+	}
+	k, _ := wanted(*st)
+	return s.askFor(ctx, st, k)
+}
+
+func (s *Service) askFor(ctx context.Context, st *standing, k authn.Kind) error {
+	var q authn.Question
+	var err error
+	stored := ofKind(st.creds, k)
+	if st.step.Act == authn.ActBind {
+		q, err = s.methods[k].(authn.Offerer).Offer(ctx, st.flow, stored)
+	} else {
+		q, err = s.methods[k].(authn.Asker).Ask(ctx, st.flow, stored)
+	}
+	if err != nil {
+		return err
+	}
+	q.Kind, q.Binding = k, st.step.Act == authn.ActBind
+	st.flow.Open, st.flow.Wrong = q, 0
+	return nil
+}
+
+// Choose keeps which authenticator the person wants to set up. The seed shown before, if any, dies: another app gets
+// another secret. Errors: fault.Invalid "authenticator-unknown", fault.Conflict "not-expected".
+func (s *Service) Choose(ctx context.Context, c Caller, id, model string) (View, error) {
+	var st standing
+	err := s.Store.Write(ctx, func(tx Tx) error {
+		f, err := s.own(tx, c, id, s.Clock())
+		if err != nil {
+			return err
+		}
+		if st, err = s.stand(tx, f); err != nil {
+			return err
+		}
+		if st.step.Act != authn.ActBind {
+			return fault.New(fault.Conflict, "not-expected")
+		}
+		known := slices.ContainsFunc(st.realm.Apps, func(a directory.App) bool { return a.ID == model && !a.Hidden })
+		if !known && model != "" {
+			return fault.New(fault.Invalid, "authenticator-unknown").In("authenticator")
+		}
+		if st.flow.Choice != model {
+			st.flow.Choice, st.flow.Open = model, authn.Question{}
+		}
+		if err := s.ask(ctx, &st); err != nil {
+			return err
+		}
+		return s.save(tx, &st.flow)
+	})
+	if err != nil {
+		return View{}, err
+	}
+	return s.view(ctx, st)
+}
+
+// Abandon voids a flow: "not you?", or a change of mind. It is no error when the flow is over already.
+func (s *Service) Abandon(ctx context.Context, c Caller, id string) error {
+	err := s.Store.Write(ctx, func(tx Tx) error {
+		f, err := s.own(tx, c, id, s.Clock())
+		if err != nil {
+			return err
+		}
+		f.State = authn.FlowVoid
+		if err := tx.UpdateFlow(f); err != nil {
+			return err
+		}
+		if f.Person == "" {
+			return nil
+		}
+		return tx.Audit(s.event(c, f, "flow.voided", audit.Event{Reason: "left"}))
+	})
+	if fault.Of(err, fault.Expired) {
+		return nil
+	}
+	return err
+}
+
+// event fills what every event of a flow shares.
+func (s *Service) event(c Caller, f authn.Flow, kind string, e audit.Event) audit.Event {
+	e.Realm, e.At, e.Type, e.Flow = f.Realm, f.Now, kind, f.ID
+	e.Network, e.Browser = c.Network, c.Agent
+	if e.Person == "" {
+		e.Person = f.Person
+	}
+	if e.Actor == "" {
+		e.Actor = e.Person
+	}
+	if e.Actor == "" {
+		e.Actor = "anonymous"
+	}
+	return e
+}
