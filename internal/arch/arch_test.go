@@ -32,6 +32,7 @@ func report(t *testing.T, found []string) {
 
 func TestPlanIsFollowed(t *testing.T) {
 	h := load(t)
+	report(t, h.Broken)
 	report(t, CheckPlan(h.Packages, Plan))
 	report(t, CheckLevels(Plan, sideways))
 	report(t, CheckPurity(h.Packages, Plan))

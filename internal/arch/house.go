@@ -50,13 +50,15 @@ func rel(path string) string {
 // House is the module as it stands: its packages in the order of `go list`, and the compiled form of all it imports.
 type House struct {
 	Packages []*Package
+	Broken   []string // packages that do not build, and why
 	exports  map[string]string
 }
 
 // sampled are packages that the mutation samples import, in the module's own code or not.
 var sampled = []string{"crypto/tls", "html/template", "math/rand/v2"}
 
-// Load asks the go command; root is the module's directory. A package that does not build makes it fail.
+// Load asks the go command; root is the module's directory. Packages that do not build
+// are listed as broken.
 func Load(root string) (*House, error) {
 	if err := look(root); err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func Load(root string) (*House, error) {
 			continue
 		}
 		if p.Error != nil && len(p.GoFiles) > 0 {
-			return nil, fmt.Errorf("%s: %s", p.ImportPath, p.Error.Err)
+			h.Broken = append(h.Broken, fmt.Sprintf("%s: %s", p.ImportPath, p.Error.Err))
 		}
 		h.Packages = append(h.Packages, p)
 	}
