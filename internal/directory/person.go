@@ -108,6 +108,7 @@ type PersonFilter struct {
 	Query        string // prefix of name or address, case-insensitive
 	State        PersonState
 	Role         Role
+	Stalled      time.Time // only people invited before this who were never active; zero: no matter
 	AfterName    string
 	AfterID      string
 	Limit        int

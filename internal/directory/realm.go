@@ -22,8 +22,9 @@ type Realm struct {
 	Terms      Terms          `toml:"terms" json:"terms"`
 	Topics     []Topic        `toml:"topic" json:"topics"`
 	Relying    []RelyingParty `toml:"relying_party" json:"relying_parties"`
-	Manager    string         `toml:"password_managers" json:"password_managers"` // the operator's words on password managers
+	Manager    Localized      `toml:"password_managers" json:"password_managers"` // the operator's words on password managers, may be missing
 	Version    int64          `toml:"-" json:"-"`
+	PolicyLine int            `toml:"-" json:"-"` // line of the file on which the policy's text begins; 0 when it came from the store
 }
 
 // Localized is a text per language; For falls back to English, then to any.

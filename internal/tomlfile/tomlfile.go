@@ -9,6 +9,7 @@ package tomlfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,6 +64,7 @@ type Document struct {
 	file     string
 	lines    map[string]int // path of a key, such as authenticator[1].steps.de, to its line
 	texts    map[string]int // path of a string, to the line on which its first character stands
+	readable bool
 	problems Problems
 }
 
@@ -77,6 +79,7 @@ func Read(file string, text []byte, into any) *Document {
 		d.problems = append(d.problems, Problem{File: file, Line: badLine(text), Reason: "not valid UTF-8"})
 		return d
 	}
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) // as TOML allows; texts are the same whoever saved them
 	dec := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	err := dec.Decode(into)
 	var unknown *toml.StrictMissingError
@@ -99,9 +102,14 @@ func Read(file string, text []byte, into any) *Document {
 		d.problems = append(d.problems, Problem{File: file, Reason: strings.TrimPrefix(err.Error(), "toml: ")})
 		return d
 	}
+	d.readable = true
 	d.index(text)
 	return d
 }
+
+// Unreadable reports whether the file is no TOML or has a value of a wrong type: the target is then filled in part only,
+// and looking for more problems would blame what was never read.
+func (d *Document) Unreadable() bool { return !d.readable }
 
 // badLine finds the line of the first byte that is no UTF-8.
 func badLine(text []byte) int {
@@ -158,7 +166,9 @@ func (d *Document) Err() error {
 		return nil
 	}
 	out := slices.Clone(d.problems)
-	slices.SortStableFunc(out, func(a, b Problem) int { return a.Line - b.Line })
+	slices.SortStableFunc(out, func(a, b Problem) int {
+		return cmp.Or(a.Line-b.Line, strings.Compare(a.Key, b.Key), strings.Compare(a.Reason, b.Reason))
+	})
 	return out
 }
 
@@ -217,7 +227,7 @@ func (d *Document) value(p *unstable.Parser, path string, line int, v *unstable.
 			raw := p.Raw(v.Raw)
 			d.texts[path] = p.Shape(v.Raw).Start.Line
 			if len(raw) > 3 && (bytes.HasPrefix(raw, []byte(`'''`)) || bytes.HasPrefix(raw, []byte(`"""`))) {
-				if rest := bytes.TrimPrefix(raw[3:], []byte("\r")); len(rest) > 0 && rest[0] == '\n' {
+				if raw[3] == '\n' {
 					d.texts[path]++
 				}
 			}
