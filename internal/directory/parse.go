@@ -59,9 +59,6 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 		return r, c.Err()
 	}
 	r.PolicyLine = c.TextLine("policy")
-	if !c.Has("brand.paper") {
-		r.Brand.Paper = r.Brand.Hue
-	}
 	c.door()
 	c.brand()
 	c.desk()
@@ -75,7 +72,8 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 // check gathers problems of one file.
 type check struct {
 	*tomlfile.Document
-	r *Realm
+	r      *Realm
+	spoken []string // the realm's languages that we speak too, each once
 }
 
 func (c *check) door() {
@@ -84,10 +82,11 @@ func (c *check) door() {
 		c.Bad("realm", "2 to 32 lower-case letters, digits and hyphens, beginning with a letter")
 	}
 	c.line("name", r.Name, 60)
-	if r.Operator == "" && !c.Has("operator") {
+	if c.Has("operator") {
+		c.line("operator", r.Operator, 120)
+	} else {
 		r.Operator = r.Name
 	}
-	c.line("operator", r.Operator, 120)
 	host, err := CanonicalHost(r.Host)
 	if err != nil || host != r.Host {
 		c.Bad("host", "a host name in lower case without port, such as login.example.com")
@@ -103,10 +102,13 @@ func (c *check) door() {
 	}
 	for i, lang := range r.Languages {
 		at := "languages[" + strconv.Itoa(i) + "]"
-		if !slices.Contains(Languages, lang) {
+		switch {
+		case !slices.Contains(Languages, lang):
 			c.Bad(at, "%q is none of %s", lang, strings.Join(Languages, " "))
-		} else if slices.Index(r.Languages, lang) < i {
+		case slices.Contains(c.spoken, lang):
 			c.Bad(at, "%q stands twice", lang)
+		default:
+			c.spoken = append(c.spoken, lang)
 		}
 	}
 	if _, err := time.LoadLocation(r.Zone); err != nil || r.Zone == "" || r.Zone == "Local" {
@@ -129,7 +131,11 @@ func (c *check) brand() {
 	b := c.r.Brand
 	c.within("brand.hue", b.Hue, 0, 360)
 	c.within("brand.chroma", b.Chroma, 0, .16)
-	c.within("brand.paper", b.Paper, 0, 360)
+	if c.Has("brand.paper") {
+		c.within("brand.paper", b.Paper, 0, 360)
+	} else {
+		c.r.Brand.Paper = b.Hue
+	}
 	c.within("brand.tint", b.Tint, 0, .03)
 	c.within("brand.panel", b.Panel, .15, .44)
 	c.within("brand.round", b.Round, 1, 2)
@@ -140,18 +146,14 @@ func (c *check) brand() {
 func (c *check) desk() {
 	d := c.r.Desk
 	c.line("desk.phone", d.Phone, 40)
-	digits := 0
-	for _, r := range d.Phone {
-		switch {
-		case '0' <= r && r <= '9':
-			digits++
-		case !strings.ContainsRune("+ ()/-.", r):
-			c.Bad("desk.phone", "digits, spaces and + ( ) / - . only: it becomes a link to call")
-			digits = 3
+	number := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("+ ()/-.", r) {
+			return -1
 		}
-	}
-	if d.Phone != "" && digits < 3 {
-		c.Bad("desk.phone", "not a telephone number")
+		return r
+	}, d.Phone)
+	if d.Phone != "" && (len(number) < 3 || strings.Trim(number, "0123456789") != "") {
+		c.Bad("desk.phone", "three digits at least, spaces and + ( ) / - . : it becomes a link to call")
 	}
 	if a, err := Canonical(d.Mail); err != nil || a != d.Mail {
 		c.Bad("desk.mail", "an e-mail address in lower case")
@@ -209,7 +211,7 @@ func (c *check) text(path, s string, n int) {
 
 // localized wants a text in every language of the realm and in no other.
 func (c *check) localized(path string, l Localized, n int, multiline bool) {
-	for _, lang := range c.r.Languages {
+	for _, lang := range c.spoken {
 		switch s, ok := l[lang]; {
 		case !ok:
 			c.Bad(path, "missing in %q", lang)
@@ -220,7 +222,7 @@ func (c *check) localized(path string, l Localized, n int, multiline bool) {
 		}
 	}
 	for lang := range l {
-		if !slices.Contains(c.r.Languages, lang) {
+		if !slices.Contains(c.spoken, lang) {
 			c.Bad(path+"."+lang, "the realm does not speak %q", lang)
 		}
 	}

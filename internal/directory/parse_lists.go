@@ -29,7 +29,7 @@ func (c *check) apps() {
 		c.line(at+".version", a.Version, 40)
 		c.localized(at+".about", a.About, 300, false)
 		c.stores(at, a)
-		for _, lang := range c.r.Languages {
+		for _, lang := range c.spoken {
 			steps, ok := a.Steps[lang]
 			if !ok || len(steps) == 0 {
 				c.Bad(at+".steps", "missing in %q", lang)
@@ -42,7 +42,7 @@ func (c *check) apps() {
 			}
 		}
 		for lang := range a.Steps {
-			if !slices.Contains(c.r.Languages, lang) {
+			if !slices.Contains(c.spoken, lang) {
 				c.Bad(at+".steps."+lang, "the realm does not speak %q", lang)
 			}
 		}

@@ -169,7 +169,7 @@ func (d *Document) Err() error {
 	slices.SortStableFunc(out, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, strings.Compare(a.Key, b.Key), strings.Compare(a.Reason, b.Reason))
 	})
-	return out
+	return slices.Compact(out)
 }
 
 // index notes where each key stands. The text has been decoded before, so that it is known to be well-formed.
