@@ -165,11 +165,19 @@ func (c *check) desk() {
 }
 
 func (c *check) limits() {
-	s, p := c.r.Session, c.r.Password
+	s, p := &c.r.Session, c.r.Password
 	c.number("session.idle_minutes", s.Idle, 1, MemberIdle)
 	c.number("session.absolute_minutes", s.Absolute, 5, MemberAbsolute)
-	c.number("session.staff_idle_minutes", s.StaffIdle, 1, min(StaffIdle, max(s.Idle, 1)))
-	c.number("session.staff_absolute_minutes", s.StaffAbsolute, 5, min(StaffAbsolute, max(s.Absolute, 5)))
+	if !c.Has("session.staff_idle_minutes") { // staff follow where members' sessions are shorter still
+		s.StaffIdle = min(StaffIdle, s.Idle)
+	} else {
+		c.number("session.staff_idle_minutes", s.StaffIdle, 1, min(StaffIdle, max(s.Idle, 1)))
+	}
+	if !c.Has("session.staff_absolute_minutes") {
+		s.StaffAbsolute = min(StaffAbsolute, s.Absolute)
+	} else {
+		c.number("session.staff_absolute_minutes", s.StaffAbsolute, 5, min(StaffAbsolute, max(s.Absolute, 5)))
+	}
 	if s.Idle > s.Absolute {
 		c.Bad("session.idle_minutes", "longer than absolute_minutes")
 	}
@@ -222,7 +230,7 @@ func (c *check) localized(path string, l Localized, n int, multiline bool) {
 		}
 	}
 	for lang := range l {
-		if !slices.Contains(c.spoken, lang) {
+		if len(c.spoken) > 0 && !slices.Contains(c.spoken, lang) {
 			c.Bad(path+"."+lang, "the realm does not speak %q", lang)
 		}
 	}

@@ -112,7 +112,7 @@ func TestParseRealmRefuses(t *testing.T) {
 		{`name = "Tiny"`, "name = \"Tiny\"\norigin = \"https://a@login.tiny.example\"", "x:3: origin: "},
 		{`[terms]`, "[session]\nidle_minutes = 31\n[terms]", "x:26: session.idle_minutes: 31 is not between 1 and 30"},
 		{`[terms]`, "[session]\nidle_minutes = 0\n[terms]", "x:26: session.idle_minutes: 0 is not"},
-		{`[terms]`, "[session]\nidle_minutes = 5\n[terms]", "x:25: session.staff_idle_minutes: 15 is not between 1 and 5"},
+		{`[terms]`, "[session]\nidle_minutes = 5\nstaff_idle_minutes = 6\n[terms]", "x:27: session.staff_idle_minutes: 6 is not between 1 and 5"},
 		{`[terms]`, "[session]\nstaff_idle_minutes = 16\n[terms]", "x:26: session.staff_idle_minutes: 16 is not"},
 		{`[terms]`, "[session]\nabsolute_minutes = 721\n[terms]", "x:26: session.absolute_minutes: 721 is not"},
 		{`[terms]`, "[password]\nlength = 11\n[terms]", "x:26: password.length: 11 is not"},
@@ -137,6 +137,13 @@ func TestParseRealmRefuses(t *testing.T) {
 		} else if n := strings.Count(err.Error(), "\n"); n > 0 && !strings.Contains(c.new, `"de"`) {
 			t.Errorf("%s: blames more than one thing: %v", c.new, err)
 		}
+	}
+}
+
+func TestSEC_S3_StaffFollowShorterSessions(t *testing.T) {
+	r, err := ParseRealm("x", []byte(strings.Replace(smallest, "[terms]", "[session]\nidle_minutes = 5\nabsolute_minutes = 60\n[terms]", 1)))
+	if err != nil || r.Session != (SessionLimits{Idle: 5, Absolute: 60, StaffIdle: 5, StaffAbsolute: 60}) {
+		t.Fatalf("%+v, %v", r.Session, err)
 	}
 }
 
