@@ -1,0 +1,17 @@
+// Command build makes the style sheet and the script of the pages: esbuild as a Go library, no Node. Run it from the root
+// of the module (make assets); a test compares what it makes with what is committed.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"doorward/internal/web/assets/bundle"
+)
+
+func main() {
+	if err := bundle.Write("internal/web/assets"); err != nil {
+		fmt.Fprintln(os.Stderr, "assets:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,10 @@
+package web_test
+
+import (
+	"testing"
+
+	"doorward/internal/web"
+	"doorward/internal/web/webtest"
+)
+
+func TestPages(t *testing.T) { webtest.Pages(t, web.Pages) }
