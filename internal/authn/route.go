@@ -1,0 +1,392 @@
+package authn
+
+import (
+	"cmp"
+	"slices"
+)
+
+// route is one way to bind one kind: one alternative of one line, and how far the flow has come on it.
+type route struct {
+	Behind
+	kind  Kind
+	block Reason // why it is closed, empty where it is open
+	lack  Gate   // the grant that is missing
+	next  []Kind // what could be shown now; empty on an open route: ready to bind
+	gate  Gate   // the gate that next opens
+	begun int    // how much of it has been shown
+}
+
+func (r route) ready() bool { return r.block == "" && len(r.next) == 0 }
+func (r route) open() bool  { return r.block == "" && len(r.next) > 0 }
+
+// targets are the kinds that binding would bring the goal admit closer, in the order of the lines: parts of counting
+// combinations that are not held, or lost.
+func (v *view) targets() []Kind {
+	var want set
+	for _, c := range v.counting(v.top(), v.held) {
+		want |= c
+	}
+	want &^= v.held &^ v.lost &^ v.shut
+	want &^= v.bound
+	var kinds []Kind
+	for _, b := range slices.Concat(v.Enrol, v.Replace) {
+		for _, k := range v.kinds(b) {
+			if want.has(k) {
+				kinds = add(kinds, k)
+			}
+		}
+	}
+	return kinds
+}
+
+// kinds are what a line binds.
+func (v *view) kinds(b Binding) []Kind {
+	if !b.Any {
+		return b.Kinds
+	}
+	var all set
+	for _, w := range v.floors[0] {
+		all |= w.kinds
+	}
+	var kinds []Kind
+	for _, k := range v.order {
+		if all.has(k) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
+
+// routes are the ways to bind k that the goal permits.
+func (v *view) routes(k Kind) []route {
+	goal, have := v.flow.Goal, v.held.has(k)
+	var all []route
+	try := func(w Way, lines []Binding) {
+		for _, b := range lines {
+			if !slices.Contains(v.kinds(b), k) {
+				continue
+			}
+			for _, gates := range b.Gates {
+				login := slices.Contains(gates, GateLogin)
+				grant := slices.Contains(gates, GateGrant) || slices.Contains(gates, GateGrant2)
+				switch {
+				case goal.Way == ByEnrol && !(w == ByEnrol && login): // R6: signed in, nothing else
+				case goal.Way == ByReplace && w == ByEnrol && (login || v.person.EverActive && !v.setUpAlways):
+				case goal.Admit() && have && !(w == ByReplace && grant) && !v.bindsAnyway: // R4: what is held is replaced by grant only
+				default:
+					all = append(all, v.route(k, w, gates))
+				}
+			}
+		}
+	}
+	try(ByEnrol, v.Enrol)
+	try(ByReplace, v.Replace)
+	return all
+}
+
+// route follows one alternative: what remains is shown first, then the gates in the order of the text, then k is bound.
+func (v *view) route(k Kind, w Way, gates []Gate) route {
+	r := route{kind: k, Behind: Behind{Way: w, Gates: gates}}
+	login := slices.Contains(gates, GateLogin)
+	setUp := w == ByEnrol && !login
+	if v.person.EverActive && (setUp && !v.setUpAlways || slices.Contains(gates, GateInvite) && !v.inviteAlways) {
+		r.block = SetUpOver
+		return r
+	}
+	var lack Reason
+	var lost, extra set
+	if w == ByReplace || v.held.has(k) && setUp {
+		lost = bit(k)
+	}
+	for _, g := range gates {
+		if g != GateGrant && g != GateGrant2 {
+			extra |= bit(g.Kind()) & factors
+			continue
+		}
+		approvers := 1
+		if g == GateGrant2 && !v.oneApprover {
+			approvers = 2
+		}
+		found, reason := v.grant(k, approvers)
+		if r.Grant = found.ID; reason != "" {
+			lack, r.lack = reason, g
+		}
+		if g == GateGrant2 || v.manyAtOnce {
+			lost |= v.named(approvers)
+		}
+	}
+	if v.keepLost {
+		lost = 0
+	}
+	lost &^= v.bound // bound in this flow: it is there
+	emptyOK := setUp || login || slices.Contains(gates, GateGrant2) || v.emptyRemnant
+	needs, ok := v.remnants(lost, emptyOK)
+	switch {
+	case !ok:
+		r.block = NothingLeft
+		return r
+	case !extra.within(v.held &^ lost):
+		r.block = NothingLeft
+		if missing := extra &^ v.held; missing.has(Cert) {
+			r.block = NeedsCertificate
+		}
+		return r
+	}
+	if login && w == ByEnrol && len(v.whole(v.top())) > 0 {
+		needs = []set{0} // the gate itself asks for a whole combination, and a recent one
+	}
+	for i := range needs {
+		needs[i] |= extra
+	}
+	r.remnant(v, needs)
+	if r.ready() && !v.noGate {
+		r.through(v, gates)
+	}
+	if r.ready() && lack != "" {
+		r.block = lack
+	}
+	if r.open() && lack != "" {
+		r.block = lack // next stays: it is asked before the reason is told (E2)
+	}
+	return r
+}
+
+// remnants lists what may be shown as "what remains" when the lost kinds are gone: on every floor the largest
+// intersections of a counting combination with what is held. ok is false where nothing remains and something must.
+func (v *view) remnants(lost set, emptyOK bool) (sets []set, ok bool) {
+	have := v.held &^ lost
+	sets = []set{0}
+	floors := v.floors
+	if v.topFloorOnly {
+		floors = floors[len(floors)-1:]
+	}
+	for _, floor := range floors {
+		var largest []set
+		for _, c := range v.counting(floor, have) {
+			c &= have
+			switch {
+			case v.anyRemnant:
+				if c != 0 || emptyOK {
+					largest = append(largest, c)
+				}
+			case len(largest) == 0 || c.size() > largest[0].size():
+				largest = []set{c}
+			case c.size() == largest[0].size():
+				largest = append(largest, c)
+			}
+		}
+		if len(largest) == 0 {
+			largest = []set{0}
+		}
+		if !emptyOK && largest[0] == 0 {
+			return nil, false
+		}
+		var crossed []set
+		for _, a := range sets {
+			for _, b := range largest {
+				crossed = append(crossed, a|b)
+			}
+		}
+		sets = minimal(crossed)
+	}
+	return sets, true
+}
+
+// remnant asks for what remains.
+func (r *route) remnant(v *view, needs []set) {
+	var open []set
+	var rest set // what could be shown of remnants that cannot be shown whole
+	for _, n := range needs {
+		missing := n &^ v.proof()
+		r.begun = max(r.begun, (n & v.proof()).size())
+		switch {
+		case missing == 0:
+			return
+		case missing&v.shut == 0:
+			open = append(open, n)
+		default:
+			rest |= missing &^ v.shut
+		}
+	}
+	if len(open) > 0 {
+		r.next = v.nextOf(open, v.proof())
+		return
+	}
+	r.block = FactorSuspended
+	if k, any := v.first(rest); any {
+		r.next = []Kind{k}
+	}
+}
+
+// through asks for the gates, in order.
+func (r *route) through(v *view, gates []Gate) {
+	for _, g := range gates {
+		k := g.Kind()
+		switch {
+		case g == GateGrant || g == GateGrant2 || factors.has(k):
+		case g == GateLogin:
+			r.login(v)
+		case v.once.has(k):
+			r.begun++
+		case k == Recovery && (!v.held.has(Recovery) || v.shut.has(Recovery)):
+			r.block = NoCodes
+		case k == Call && v.proof()&setOf(Cert, Phone) == 0 && !v.callAnywhere:
+			// The call binds a session that showed the certificate or the phone (E13), and neither is to be shown.
+			r.block = NeedsCertificate
+		default:
+			r.next = []Kind{k}
+		}
+		if !r.ready() {
+			r.gate = g
+			return
+		}
+	}
+}
+
+// login asks for a complete, recent combination (E12).
+func (r *route) login(v *view) {
+	var whole []set
+	for i := len(v.floors) - 1; i >= 0 && len(whole) == 0; i-- {
+		whole = v.whole(v.floors[i])
+	}
+	var open []set
+	for _, c := range whole {
+		if c.within(v.recent) {
+			return
+		}
+		if c&v.shut == 0 {
+			open = append(open, c)
+		}
+	}
+	switch {
+	case len(whole) == 0:
+		r.block = NeedsSignIn
+	case len(open) == 0:
+		r.block = FactorSuspended
+	default:
+		r.next = v.nextOf(open, v.recent)
+	}
+}
+
+// grant finds the approved request that lets k be bound, or says what is missing.
+func (v *view) grant(k Kind, approvers int) (Grant, Reason) {
+	reason := NeedsGrant
+	if approvers > 1 {
+		reason = NeedsGrant2
+	}
+	for _, g := range v.person.Grants {
+		if g.Approvers < approvers || !v.names(g, k) || v.spent(g, k) {
+			continue
+		}
+		switch {
+		case v.grantAnyTime || !v.flow.Now.Before(g.From) && v.flow.Now.Before(g.Until):
+			return g, ""
+		case v.flow.Now.Before(g.From):
+			reason = GrantNotYet
+		case reason != GrantNotYet:
+			reason = GrantEnded
+		}
+	}
+	return Grant{}, reason
+}
+
+func (v *view) names(g Grant, k Kind) bool {
+	return g.Any || slices.Contains(g.Kinds, k) || v.grantAnyKind
+}
+
+// spent reports whether k was bound since the grant: it has served its purpose, and k is there.
+func (v *view) spent(g Grant, k Kind) bool {
+	if v.grantForever {
+		return false
+	}
+	return v.bound.has(k) || slices.ContainsFunc(v.person.Held, func(h Holding) bool {
+		return h.Kind == k && !h.Bound.IsZero() && !h.Bound.Before(g.From)
+	})
+}
+
+// named are the held kinds that live grants with so many approvers name.
+func (v *view) named(approvers int) set {
+	var s set
+	for _, k := range (v.held & factors).kinds() {
+		if _, reason := v.grant(k, approvers); reason == "" {
+			s |= bit(k)
+		}
+	}
+	return s
+}
+
+// merge makes one step of the routes to some kinds, which are in the order of set-up.
+func (v *view) merge(order []Kind, all []route) Step {
+	if step, ok := v.bind(order, all); ok {
+		return step
+	}
+	byBegun := func(a, b route) int { return b.begun - a.begun }
+	open := slices.DeleteFunc(slices.Clone(all), func(r route) bool { return !r.open() })
+	slices.SortStableFunc(open, byBegun)
+	stuck := v.stuck(all)
+	if len(open) == 0 {
+		// Nothing leads there. What can be shown is asked before the reason is told (E2).
+		asks := slices.DeleteFunc(slices.Clone(all), func(r route) bool { return len(r.next) == 0 })
+		if len(asks) == 0 {
+			return stuck
+		}
+		slices.SortStableFunc(asks, byBegun)
+		return Step{Act: ActProve, Kinds: asks[0].next}
+	}
+	step := Step{Act: ActProve, Gate: open[0].gate}
+	for _, r := range open {
+		step.Kinds = add(step.Kinds, r.next...)
+	}
+	if stuck.Reason == NeedsGrant || stuck.Reason == GrantNotYet || stuck.Reason == GrantEnded {
+		step.Reason = stuck.Reason
+	}
+	return step
+}
+
+// bind offers what is ready: the first kind that leads on, in the order of set-up, and beside it only kinds that
+// complete a combination. A kind whose turn has not come is not bound before its elders.
+func (v *view) bind(order []Kind, all []route) (Step, bool) {
+	step := Step{Act: ActBind}
+	turn := true
+	for _, k := range order {
+		i := slices.IndexFunc(all, func(r route) bool { return r.kind == k && r.ready() })
+		live := i >= 0 || slices.ContainsFunc(all, func(r route) bool { return r.kind == k && r.open() })
+		if i >= 0 && (turn || v.completes(k)) {
+			step.Kinds = append(step.Kinds, k)
+			step.Behind = append(step.Behind, all[i].Behind)
+		}
+		turn = turn && !live
+	}
+	return step, len(step.Kinds) > 0
+}
+
+// completes reports whether a counting combination is whole once k is bound.
+func (v *view) completes(k Kind) bool {
+	have := v.held&^v.lost | v.bound | bit(k)
+	return slices.ContainsFunc(v.counting(v.top(), v.held), func(c set) bool { return c.has(k) && c.within(have) })
+}
+
+// stuck tells the most useful reason of the routes.
+func (v *view) stuck(all []route) Step {
+	step := Step{Act: ActStuck, Reason: NoWay}
+	if !v.flow.Goal.Admit() {
+		step.Reason = NotOffered
+	}
+	if len(all) > 0 {
+		first := slices.MinFunc(all, func(a, b route) int { return cmp.Compare(rank(a.block), rank(b.block)) })
+		step.Reason = first.block
+	}
+	for _, r := range all {
+		if r.lack != "" && step.Gate == "" && (r.block == step.Reason || step.Reason == FactorSuspended) {
+			step.Gate = r.lack
+		}
+	}
+	return step
+}
+
+func rank(r Reason) int {
+	if i := slices.Index(reasons, r); i >= 0 {
+		return i
+	}
+	return len(reasons)
+}

@@ -1,0 +1,56 @@
+package authn
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// set is a set of kinds: bit i stands for Kinds[i].
+type set uint16
+
+func bit(k Kind) set {
+	for i, info := range Kinds {
+		if info.Kind == k {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+func setOf(kinds ...Kind) set {
+	var s set
+	for _, k := range kinds {
+		s |= bit(k)
+	}
+	return s
+}
+
+func (s set) has(k Kind) bool   { return bit(k) != 0 && s&bit(k) != 0 }
+func (s set) within(t set) bool { return s&^t == 0 }
+func (s set) size() int         { return bits.OnesCount16(uint16(s)) }
+
+// kinds lists s in the order of the kind table.
+func (s set) kinds() []Kind {
+	var kinds []Kind
+	for i, info := range Kinds {
+		if s&(1<<i) != 0 {
+			kinds = append(kinds, info.Kind)
+		}
+	}
+	return kinds
+}
+
+// factors are the kinds that count in a combination. Recovery codes and once-only kinds are none: they never admit.
+var factors = setOf(loginKinds()...)
+
+// minimal drops every set that contains another, and doubles.
+func minimal(sets []set) []set {
+	var out []set
+	for i, s := range sets {
+		covered := slices.ContainsFunc(sets, func(t set) bool { return t != s && t.within(s) }) || slices.Contains(sets[:i], s)
+		if !covered {
+			out = append(out, s)
+		}
+	}
+	return out
+}
