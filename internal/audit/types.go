@@ -1,6 +1,9 @@
 package audit
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Type is one kind of event. Security events are shown to the person in their own history even when nothing changed,
 // and are what an operator's alarm looks at.
@@ -12,17 +15,16 @@ type Type struct {
 // Types are all event types that the product emits, sorted by name. The sentence of each stands in the catalogues under
 // "event." + Name.
 var Types = []Type{
-	{"audit.anchored", false},
-	{"audit.checkpoint", false},
 	{"audit.verified", true},
 	{"clock.drift-learned", false},
-	{"configuration.applied", true},
 	{"credential.ended", true},
 	{"credential.enrolled", true},
 	{"credential.renamed", false},
 	{"credential.resumed", true},
 	{"credential.suspended", true},
 	{"device.added", true},
+	{"enrol.failed", true},
+	{"evidence.shown", false},
 	{"flow.resumed", false},
 	{"flow.started", false},
 	{"flow.voided", false},
@@ -59,6 +61,7 @@ var Types = []Type{
 	{"request.refused", true},
 	{"session.ended", true},
 	{"session.started", true},
+	{"setup.completed", true},
 	{"signin.failed", true},
 	{"signin.refused", true},
 	{"signin.succeeded", true},
@@ -68,15 +71,7 @@ var Types = []Type{
 
 // TypeOf finds a type by its name; ok is false for one that is not listed.
 func TypeOf(name string) (t Type, ok bool) {
-	i, ok := slices.BinarySearchFunc(Types, name, func(t Type, name string) int {
-		switch {
-		case t.Name < name:
-			return -1
-		case t.Name > name:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(Types, name, func(t Type, name string) int { return strings.Compare(t.Name, name) })
 	if !ok {
 		return Type{}, false
 	}
