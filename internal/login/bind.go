@@ -1,8 +1,12 @@
 package login
 
 import (
+	"maps"
+	"time"
+
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/directory"
 	"doorward/internal/mail"
 )
 
@@ -89,19 +93,21 @@ func (p *proving) notice(c authn.Credential, replaced bool) mail.Message {
 	return p.s.message(p.st, template, p.c, map[string]string{"factor": c.Name, "kind": string(c.Kind)})
 }
 
-// message is a mail to a person about their own account, with who, when and where.
+// message is a mail to the person of a standing about their own account.
 func (s *Service) message(st standing, template string, c Caller, args map[string]string) mail.Message {
-	now := st.flow.Now
-	if args == nil {
-		args = map[string]string{}
+	return Notice(st.realm.Realm, st.person, st.person, template, st.flow.Now, c.Network, c.Agent, args)
+}
+
+// Notice is a mail to a person about an account: who did it, when and where, and where to say "this was not me".
+func Notice(r directory.Realm, to, by directory.Person, template string, now time.Time, network, agent string, args map[string]string) mail.Message {
+	all := map[string]string{
+		"who": by.Name, "at": now.UTC().Format(time.RFC3339), "network": network, "browser": agent,
+		"not_me": r.Origin + "/help/not-me",
 	}
-	args["who"] = st.person.Name
-	args["at"] = now.UTC().Format("2006-01-02T15:04:05Z07:00")
-	args["network"], args["browser"] = c.Network, c.Agent
-	args["not_me"] = st.realm.Origin + "/help/not-me"
+	maps.Copy(all, args)
 	return mail.Message{
-		ID: newID(), Realm: st.realm.ID, Person: st.person.ID, To: st.person.Address, Template: template,
-		Language: st.person.Language, Args: args, State: mail.Waiting, Created: now, Due: now,
+		ID: newID(), Realm: r.ID, Person: to.ID, To: to.Address, Template: template, Language: to.Language, Args: all,
+		State: mail.Waiting, Created: now, Due: now,
 	}
 }
 

@@ -127,6 +127,10 @@ type Minted struct {
 	First   bool // the first time this person was let in
 }
 
+// Blocked is why somebody disabled, or of a disabled organization, is stuck. They learn it only after they have shown
+// who they are (REQ B71).
+const Blocked authn.Reason = "blocked"
+
 // errFlow is the one answer for flows that are unknown, foreign, over or expired: an id must not be probed.
 var errFlow = fault.New(fault.Expired, "flow-over")
 
@@ -180,7 +184,7 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 			return st, err
 		}
 		if st.person.State == directory.Disabled || st.org.State == directory.Disabled {
-			st.step = authn.Step{Act: authn.ActStuck, Reason: authn.ReasonBlocked}
+			st.step = authn.Step{Act: authn.ActStuck, Reason: Blocked}
 			return st, nil
 		}
 		if p, err = s.enginePerson(tx, st); err != nil {
@@ -222,7 +226,7 @@ func subject(r *Realm, p directory.Person, o directory.Organization, typed strin
 
 // rules makes the one policy for a person: the realm's for their audience, made stricter by their organization's.
 func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization) (authn.Rules, error) {
-	base := r.Policies.For(audience(p.Role))
+	base := r.Policies.Rules(audience(p.Role))
 	if o.Policy == "" {
 		return base, nil
 	}
@@ -236,11 +240,11 @@ func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization) 
 func audience(r directory.Role) authn.Audience {
 	switch {
 	case r.Staff():
-		return authn.StaffAudience
+		return authn.Staff
 	case r == directory.Administrator:
-		return authn.AdministratorsAudience
+		return authn.Administrators
 	default:
-		return authn.MembersAudience
+		return authn.Members
 	}
 }
 

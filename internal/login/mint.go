@@ -11,7 +11,6 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
-	"doorward/internal/mail"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 )
@@ -98,10 +97,8 @@ func (s *Service) welcome(tx Tx, c Caller, st standing) error {
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	to := st
-	to.person = by
-	m := s.message(to, "setup-complete", c, map[string]string{"name": p.Name, "address": p.Address})
-	return tx.Enqueue(m)
+	return tx.Enqueue(Notice(st.realm.Realm, by, p, "setup-complete", f.Now, c.Network, c.Agent,
+		map[string]string{"name": p.Name, "address": p.Address}))
 }
 
 func ignoreMissing(err error) error {
@@ -152,20 +149,10 @@ func (s *Service) notifyAdministrators(tx Tx, st standing, c Caller, template st
 		if a.ID == st.person.ID {
 			continue
 		}
-		to := st
-		to.person = a
-		var m mail.Message = s.message(to, template, c, cloneArgs(args))
+		m := Notice(st.realm.Realm, a, st.person, template, st.flow.Now, c.Network, c.Agent, args)
 		if err := tx.Enqueue(m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func cloneArgs(in map[string]string) map[string]string {
-	out := make(map[string]string, len(in)+8)
-	for k, v := range in {
-		out[k] = v
-	}
-	return out
 }

@@ -1,0 +1,495 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/login"
+	"doorward/internal/mail"
+	"doorward/internal/secret"
+)
+
+// People is what administrators and staff do about people: list, invite, invite again, withdraw. Who may do what is
+// directory's table; every method asks it for the person at hand, loaded in the same transaction, so that an id from
+// elsewhere answers like a missing one.
+type People struct {
+	Store  PeopleStore
+	Ring   *secret.Ring
+	Realms login.Realms
+	Clock  func() time.Time
+}
+
+// PeopleTx is what People needs of one transaction.
+type PeopleTx interface {
+	login.Tx
+	People(directory.PersonFilter) ([]directory.Person, error)
+	AddPerson(directory.Person) error
+	DeletePerson(realm, id string) error
+	CredentialsOf(realm string, people []string) ([]authn.Credential, error)
+	OneTimes(realm, person string, kind authn.Kind) ([]authn.OneTime, error)
+	StaffOrganization(realm string) (directory.Organization, error)
+	Organizations(realm, afterName, afterID string, limit int) ([]directory.Organization, error)
+	Events(audit.Query) ([]audit.Event, error)
+	Mails(realm, person string, limit int) ([]mail.Message, error)
+	VoidMails(realm, person, template string, now time.Time) (int, error)
+	MailHealth(realm string, now time.Time) (mail.Health, error)
+}
+
+// PeopleStore begins transactions.
+type PeopleStore interface {
+	Read(context.Context, func(PeopleTx) error) error
+	Write(context.Context, func(PeopleTx) error) error
+}
+
+// PageSize is how many people a page of the list holds.
+const PageSize = 50
+
+// StalledAfter is when an invitation that led nowhere is worth a reminder.
+const StalledAfter = 48 * time.Hour
+
+// Listed is a person in a list, with what is needed to see at a glance whether they can come in.
+type Listed struct {
+	directory.Person
+	Stage        directory.Stage
+	Factors      []authn.Credential // what they hold besides the password, without Data
+	Organization directory.Organization
+}
+
+// Page is one page of people.
+type Page struct {
+	People     []Listed
+	More       bool
+	Only       bool // the actor is the only administrator of their organization (REQ B44)
+	Mail       mail.Health
+	StaffView  bool
+	Incomplete int // on this page: invited and not yet active
+}
+
+// Query selects people; what the actor may not see is left out whatever it asks for.
+type Query struct {
+	Organization string
+	Text         string
+	State        directory.PersonState
+	Stalled      bool
+	Role         directory.Role
+	AfterName    string
+	AfterID      string
+}
+
+// List pages through people by name. Customer administrators see their own organization only; staff see all of the
+// realm. It fails with fault.Forbidden "not-allowed" for everybody else.
+func (s *People) List(ctx context.Context, by login.By, q Query) (Page, error) {
+	var page Page
+	all := directory.MayListAll(by.Person)
+	if !all && by.Person.Role != directory.Administrator {
+		return page, fault.New(fault.Forbidden, "not-allowed")
+	}
+	now := s.Clock()
+	f := directory.PersonFilter{
+		Realm: by.Person.Realm, Organization: q.Organization, Query: strings.TrimSpace(q.Text), State: q.State, Role: q.Role,
+		AfterName: q.AfterName, AfterID: q.AfterID, Limit: PageSize + 1,
+	}
+	if !all {
+		f.Organization = by.Person.Organization
+	}
+	if q.Stalled {
+		f.State, f.Stalled = directory.Invited, now.Add(-StalledAfter)
+	}
+	err := s.Store.Read(ctx, func(tx PeopleTx) error {
+		page = Page{StaffView: all}
+		people, err := tx.People(f)
+		if err != nil {
+			return err
+		}
+		if page.More = len(people) > PageSize; page.More {
+			people = people[:PageSize]
+		}
+		people = slices.DeleteFunc(people, func(p directory.Person) bool { return directory.May(by.Person, directory.See, p) != nil })
+		if page.People, err = s.listed(tx, f.Realm, people); err != nil {
+			return err
+		}
+		for _, p := range page.People {
+			if p.State == directory.Invited {
+				page.Incomplete++
+			}
+		}
+		if by.Person.Role == directory.Administrator {
+			admins, err := tx.Administrators(by.Person.Realm, by.Person.Organization)
+			if err != nil {
+				return err
+			}
+			page.Only = len(admins) < 2
+		}
+		page.Mail, err = tx.MailHealth(f.Realm, now)
+		return err
+	})
+	return page, err
+}
+
+func (s *People) listed(tx PeopleTx, realm string, people []directory.Person) ([]Listed, error) {
+	ids := make([]string, len(people))
+	for i, p := range people {
+		ids[i] = p.ID
+	}
+	creds, err := tx.CredentialsOf(realm, ids)
+	if err != nil {
+		return nil, err
+	}
+	orgs := map[string]directory.Organization{}
+	out := make([]Listed, len(people))
+	for i, p := range people {
+		l := Listed{Person: p}
+		var kinds []authn.Kind
+		for _, c := range creds {
+			if c.Person != p.ID {
+				continue
+			}
+			kinds = append(kinds, c.Kind)
+			if c.Kind != authn.Password {
+				l.Factors = append(l.Factors, c)
+			}
+		}
+		if l.Stage, err = stage(tx, p, kinds); err != nil {
+			return nil, err
+		}
+		if _, ok := orgs[p.Organization]; !ok {
+			if orgs[p.Organization], err = tx.Organization(realm, p.Organization); err != nil {
+				return nil, err
+			}
+		}
+		l.Organization = orgs[p.Organization]
+		out[i] = l
+	}
+	return out, nil
+}
+
+// stage says how far a person has come (REQ B81). It is derived from what they hold and did, never stored.
+func stage(tx PeopleTx, p directory.Person, kinds []authn.Kind) (directory.Stage, error) {
+	if p.EverActive() {
+		return directory.StageActive, nil
+	}
+	accepted, err := tx.Acceptances(p.Realm, p.ID)
+	if err != nil {
+		return "", err
+	}
+	password := slices.Contains(kinds, authn.Password)
+	factor := slices.ContainsFunc(kinds, func(k authn.Kind) bool { return k != authn.Password })
+	switch {
+	case len(accepted) > 0:
+		return directory.StageTerms, nil
+	case factor:
+		return directory.StageFactor, nil
+	case password:
+		return directory.StagePassword, nil
+	default:
+		return directory.StageInvited, nil
+	}
+}
+
+// Detail is one person's page.
+type Detail struct {
+	Listed
+	Steps       []Step
+	Timeline    []audit.Event
+	Mails       []mail.Message
+	Invitation  authn.OneTime // the newest, zero when there is none
+	MayInvite   bool
+	MayWithdraw bool
+	MayHistory  bool
+}
+
+// Step is a stage somebody reached, and when.
+type Step struct {
+	Stage directory.Stage
+	At    time.Time
+}
+
+// Person loads one person's page. It fails with fault.NotFound for anybody the actor may not see.
+func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, error) {
+	var d Detail
+	err := s.Store.Read(ctx, func(tx PeopleTx) error {
+		d = Detail{}
+		p, err := s.whom(tx, by, directory.See, id)
+		if err != nil {
+			return err
+		}
+		some, err := s.listed(tx, p.Realm, []directory.Person{p})
+		if err != nil {
+			return err
+		}
+		d.Listed = some[0]
+		invited := p.State == directory.Invited
+		d.MayInvite = invited && directory.May(by.Person, directory.Invite, p) == nil
+		d.MayWithdraw = invited && directory.May(by.Person, directory.Withdraw, p) == nil
+		d.MayHistory = directory.May(by.Person, directory.SeeHistory, p) == nil
+		if !d.MayHistory {
+			return nil
+		}
+		if d.Timeline, err = tx.Events(audit.Query{Realm: p.Realm, Person: p.ID, Limit: 40}); err != nil {
+			return err
+		}
+		d.Steps = steps(p, d.Timeline)
+		if d.Mails, err = tx.Mails(p.Realm, p.ID, 5); err != nil {
+			return err
+		}
+		links, err := tx.OneTimes(p.Realm, p.ID, authn.Invite)
+		for _, l := range links {
+			if l.Created.After(d.Invitation.Created) {
+				d.Invitation = l
+			}
+		}
+		d.Invitation.Hash = nil
+		return err
+	})
+	return d, err
+}
+
+// steps reads the times of the stages from the timeline (newest first).
+func steps(p directory.Person, timeline []audit.Event) []Step {
+	at := map[directory.Stage]time.Time{}
+	for _, e := range timeline {
+		switch {
+		case e.Type == "invitation.sent" || e.Type == "invitation.resent":
+			if at[directory.StageInvited].IsZero() {
+				at[directory.StageInvited] = e.At
+			}
+		case e.Type == "credential.enrolled" && e.Data["kind"] == string(authn.Password):
+			at[directory.StagePassword] = e.At
+		case e.Type == "credential.enrolled":
+			at[directory.StageFactor] = e.At
+		case e.Type == "evidence.shown" && !at[directory.StageFactor].After(e.At):
+			at[directory.StageFirstLogin] = e.At
+		case e.Type == "terms.accepted":
+			at[directory.StageTerms] = e.At
+		case e.Type == "preferences.changed":
+			at[directory.StagePreferences] = e.At
+		}
+	}
+	at[directory.StageActive] = p.FirstActive
+	var out []Step
+	for _, st := range []directory.Stage{
+		directory.StageInvited, directory.StagePassword, directory.StageFactor, directory.StageFirstLogin,
+		directory.StageTerms, directory.StagePreferences, directory.StageActive,
+	} {
+		out = append(out, Step{Stage: st, At: at[st]})
+	}
+	return out
+}
+
+// whom loads a person and asks whether the actor may do the act to them: the organization guard.
+func (s *People) whom(tx PeopleTx, by login.By, act directory.Act, id string) (directory.Person, error) {
+	p, err := tx.Person(by.Person.Realm, id)
+	if err != nil {
+		return p, err
+	}
+	return p, directory.May(by.Person, act, p)
+}
+
+// Invitation is whom to invite.
+type Invitation struct {
+	Address      string
+	Name         string
+	Role         directory.Role
+	Organization string // empty: the actor's own
+	Language     string // empty: the realm's first
+	Show         func(link string)
+}
+
+// maxName bounds a person's name, in characters.
+const maxName = 100
+
+// Invite adds a person and mails the invitation. Nobody who invites sees its secret (Show is for the command line,
+// which has the machine anyway). A person withdrawn before, or invited already, keeps no trace that would tell.
+//
+// Errors: fault.Invalid "address-invalid" (email), "name-missing", "name-too-long" (name), "language-unknown",
+// "role-invalid"; fault.Exists "person-exists" when the address is one of the actor's own people, "address-taken" when
+// it cannot be used, without saying why or by whom (REQ B69); fault.Throttled "too-many-invitations".
+func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (directory.Person, error) {
+	now := s.Clock()
+	p, err := s.newPerson(by, in, now)
+	if err != nil {
+		return p, err
+	}
+	realm, err := s.Realms.Realm(by.Person.Realm)
+	if err != nil {
+		return p, err
+	}
+	err = s.Store.Write(ctx, func(tx PeopleTx) error {
+		org, err := tx.Organization(p.Realm, p.Organization)
+		if err != nil {
+			return err
+		}
+		if err := directory.MayInvite(by.Person, p.Role, org); err != nil {
+			return err
+		}
+		ok, retry, err := tx.Reserve("invite:"+by.Person.Realm+":"+by.Person.ID, 200, 24*time.Hour, now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Throttled, "too-many-invitations").After(retry)
+		}
+		if err := s.free(tx, by, p); err != nil {
+			return err
+		}
+		if err := tx.AddPerson(p); err != nil {
+			if fault.Of(err, fault.Exists) {
+				return fault.New(fault.Exists, "address-taken").In("email")
+			}
+			return err
+		}
+		e := by.EventAbout(p, now, "person.added", "", map[string]string{"name": p.Name, "role": string(p.Role)})
+		if err := tx.Audit(e); err != nil {
+			return err
+		}
+		return login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, in.Show, false))
+	})
+	return p, err
+}
+
+func (s *People) newPerson(by login.By, in Invitation, now time.Time) (directory.Person, error) {
+	address, err := directory.Canonical(in.Address)
+	if err != nil {
+		return directory.Person{}, fault.New(fault.Invalid, "address-invalid").In("email").Because(err)
+	}
+	name := strings.Join(strings.Fields(in.Name), " ")
+	if name == "" {
+		return directory.Person{}, fault.New(fault.Invalid, "name-missing").In("name")
+	}
+	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return directory.Person{}, fault.New(fault.Invalid, "name-too-long", "max", maxName).In("name")
+	}
+	p := directory.Person{
+		ID: uuid.Must(uuid.NewV7()).String(), Realm: by.Person.Realm, Organization: in.Organization, Address: address, Name: name,
+		Role: in.Role, State: directory.Invited, Language: in.Language, Created: now, Invitation: now,
+	}
+	if p.Organization == "" {
+		p.Organization = by.Person.Organization
+	}
+	if p.Role == "" {
+		p.Role = directory.Member
+	}
+	if p.Language == "" {
+		p.Language = by.Realm.Languages[0]
+	}
+	if !slices.Contains(by.Realm.Languages, p.Language) {
+		return p, fault.New(fault.Invalid, "language-unknown").In("language")
+	}
+	return p, nil
+}
+
+// free says whether an address can be invited. Only about the actor's own people does it say more than "no".
+func (s *People) free(tx PeopleTx, by login.By, p directory.Person) error {
+	have, err := tx.PersonByAddress(p.Realm, p.Address)
+	if fault.Of(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if directory.May(by.Person, directory.See, have) == nil {
+		return fault.New(fault.Exists, "person-exists").In("email")
+	}
+	return fault.New(fault.Exists, "address-taken").In("email")
+}
+
+func (s *People) invitation(by login.By, now time.Time, show func(string), again bool) login.Invitation {
+	in := login.Invitation{Now: now, Actor: by.Person.ID, Name: by.Person.Name, Network: by.Network, Agent: by.Agent, Resent: again, Show: show}
+	if by.Session.ID != "" {
+		in.Inviter = by.Person.ID
+	}
+	return in
+}
+
+// Resend makes a new invitation for somebody who was never active; the older one is dead at once. At most five a day
+// for one person. Errors: fault.NotFound, fault.Conflict "already-active", fault.Throttled "too-many-invitations".
+func (s *People) Resend(ctx context.Context, by login.By, id string) error {
+	now := s.Clock()
+	realm, err := s.Realms.Realm(by.Person.Realm)
+	if err != nil {
+		return err
+	}
+	return s.Store.Write(ctx, func(tx PeopleTx) error {
+		p, err := s.whom(tx, by, directory.Invite, id)
+		if err != nil {
+			return err
+		}
+		if p.State != directory.Invited {
+			return fault.New(fault.Conflict, "already-active")
+		}
+		ok, retry, err := tx.Reserve("resend-by:"+p.ID, 5, 24*time.Hour, now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Throttled, "too-many-invitations").After(retry)
+		}
+		p.Bounced = false
+		return login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, nil, true))
+	})
+}
+
+// Withdraw takes an invitation back: its link, its flow and whatever was set up by it are gone, and the address is free
+// again. It fails with fault.Conflict "already-active" once the person was let in.
+func (s *People) Withdraw(ctx context.Context, by login.By, id string) error {
+	now := s.Clock()
+	return s.Store.Write(ctx, func(tx PeopleTx) error {
+		p, err := s.whom(tx, by, directory.Withdraw, id)
+		if err != nil {
+			return err
+		}
+		if p.State != directory.Invited || p.EverActive() {
+			return fault.New(fault.Conflict, "already-active")
+		}
+		if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, now); err != nil {
+			return err
+		}
+		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
+			return err
+		}
+		if _, err := tx.VoidMails(p.Realm, p.ID, "invitation", now); err != nil {
+			return err
+		}
+		e := by.EventAbout(p, now, "invitation.revoked", "", map[string]string{"name": p.Name})
+		if err := tx.Audit(e); err != nil {
+			return err
+		}
+		// The version was checked by this update: somebody who is let in at the same moment stays (one of the two fails).
+		if err := tx.UpdatePerson(p); err != nil {
+			return err
+		}
+		return tx.DeletePerson(p.Realm, p.ID)
+	})
+}
+
+// Organizations lists the organizations somebody may invite into, for the form of staff.
+func (s *People) Organizations(ctx context.Context, by login.By, afterName, afterID string) (orgs []directory.Organization, err error) {
+	if !directory.MayListAll(by.Person) {
+		return []directory.Organization{by.Organization}, nil
+	}
+	err = s.Store.Read(ctx, func(tx PeopleTx) error {
+		orgs, err = tx.Organizations(by.Person.Realm, afterName, afterID, 200)
+		return err
+	})
+	return orgs, err
+}
+
+// RolesToInvite lists the roles the actor may invite into an organization.
+func RolesToInvite(by login.By, into directory.Organization) []directory.Role {
+	var roles []directory.Role
+	for _, r := range []directory.Role{directory.Member, directory.Administrator, directory.Agent, directory.Supervisor, directory.Auditor, directory.Owner} {
+		if directory.MayInvite(by.Person, r, into) == nil {
+			roles = append(roles, r)
+		}
+	}
+	return roles
+}
