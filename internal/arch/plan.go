@@ -33,19 +33,60 @@ var Plan = map[string]Room{
 	"internal/secret":   {ground, []string{"internal/fault"}},
 	"internal/tomlfile": {ground, nil},
 
+	"internal/audit":     {nouns, []string{"internal/fault"}},
 	"internal/authn":     {nouns, []string{"internal/fault"}},
-	"internal/directory": {nouns, []string{"internal/fault"}},
-	"internal/session":   {nouns, []string{"internal/authn"}},
-	"internal/audit":     {nouns, nil},
-	"internal/mail":      {nouns, nil},
+	"internal/directory": {nouns, []string{"internal/fault", "internal/tomlfile"}},
 	"internal/job":       {nouns, nil},
+	"internal/mail":      {nouns, nil},
+	"internal/session":   {nouns, []string{"internal/authn", "internal/directory"}},
+	"realms":             {nouns, nil},
 
+	"internal/authn/onetime": {methods, []string{"internal/authn", "internal/secret"}},
+	"internal/authn/totp":    {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
+
+	"internal/admin": {cases, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
+		"internal/secret",
+	}},
 	"internal/login": {cases, []string{
-		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault", "internal/mail", "internal/secret",
+		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
+		"internal/mail", "internal/secret", "internal/session",
+	}},
+	"internal/selfservice": {cases, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
 		"internal/session",
 	}},
 
-	"internal/arch": {beside, nil},
+	"internal/web": {doors, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/web/catalog",
+	}},
+	"internal/web/account": {doors, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/selfservice", "internal/session", "internal/web",
+	}},
+	"internal/web/catalog": {doors, nil},
+	"internal/web/signin": {doors, []string{
+		"internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret", "internal/web",
+	}},
+
+	"internal/server": {outside, []string{"internal/fault"}},
+	"internal/sqlstore": {outside, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
+		"internal/secret", "internal/session",
+	}},
+
+	"bench":                      {beside, nil},
+	"bench/floor":                {beside, nil},
+	"e2e":                        {beside, nil},
+	"internal/arch":              {beside, nil},
+	"internal/rig/walker":        {beside, nil},
+	"internal/testdb":            {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
+	"internal/testdb/cluster":    {beside, []string{"internal/testdb/postgres"}},
+	"internal/testdb/postgres":   {beside, nil},
+	"internal/web/assets/build":  {beside, []string{"internal/web/assets/bundle"}},
+	"internal/web/assets/bundle": {beside, nil},
+	"internal/web/webtest":       {beside, []string{"internal/directory", "internal/web", "internal/web/catalog"}},
 }
 
 // banned names say nothing about what is inside.
@@ -66,6 +107,9 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 // sideways lists the few pairs of one level that may import each other, left imports right. Plan says that an import
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
-	"internal/secret":  {"internal/fault"},
-	"internal/session": {"internal/authn"},
+	"internal/admin":       {"internal/login"},
+	"internal/secret":      {"internal/fault"},
+	"internal/selfservice": {"internal/login"},
+	"internal/session":     {"internal/authn", "internal/directory"},
+	"internal/web":         {"internal/web/catalog"},
 }
