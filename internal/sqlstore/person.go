@@ -1,0 +1,152 @@
+package sqlstore
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"doorward/internal/directory"
+)
+
+// Lists of people are paged by (name, id) in lower case, each from an index that starts with what the filter fixes: the
+// organization, else the role, else the state, else the realm alone. What else the filter names is checked row by row.
+// A search is the union of two such pages, of names and of addresses that begin with the words. Addresses are looked up
+// in their own index when the words are long enough to leave few; with one or two letters so many match that walking by
+// name finds a page sooner.
+
+const (
+	personColumns = `id, realm, organization, address, name, role, state, language, zone, contact, created, first_active, last_sign_in,
+	invitation, bounced, version`
+	fewLetters = 2
+	// afterEverything sorts behind every text that goes on after a prefix.
+	afterEverything = "\U0010FFFF"
+)
+
+var (
+	selectPerson          = statement(`SELECT ` + personColumns + ` FROM person WHERE realm = $1 AND id = $2`)
+	selectPersonByAddress = statement(`SELECT ` + personColumns + ` FROM person WHERE realm = $1 AND address = $2`)
+	selectAdministrators  = statement(`SELECT ` + personColumns + ` FROM person
+		WHERE realm = $1 AND role = 'administrator' AND organization = $2 AND state = 'active' ORDER BY sort, id`)
+	insertPerson = statement(`INSERT INTO person (` + personColumns + `, sort)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`)
+	updatePerson = statement(`UPDATE person SET organization = $3, address = $4, name = $5, role = $6, state = $7, language = $8, zone = $9,
+		contact = $10, first_active = $11, last_sign_in = $12, invitation = $13, bounced = $14, sort = $15, version = version + 1
+		WHERE id = $1 AND realm = $2 AND version = $16`)
+	deletePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND state = 'invited' AND first_active = 0`)
+	existsPerson = statement(`SELECT 1 FROM person WHERE id = $1`)
+
+	// $1 realm, $2 organization, $3 role, $4 state, $5 and $6 the keyset, $7 limit, $8 and $9 the prefix and its end
+	peopleBy = [4]peopleTexts{
+		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4)`, false),
+		peopleOf(`organization = $2 AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4)`, true),
+		peopleOf(`($2 = '' OR organization = $2) AND role = $3 AND ($4 = '' OR state = $4)`, false),
+		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND state = $4`, false),
+	}
+)
+
+// deleteOf deletes what belongs to a person alone.
+var deleteOf = []string{
+	statement(`DELETE FROM credential WHERE realm = $1 AND person = $2`),
+	statement(`DELETE FROM flow WHERE realm = $1 AND person = $2 AND state = 'open'`),
+	statement(`DELETE FROM preference WHERE realm = $1 AND person = $2`),
+}
+
+// peopleTexts are the statements of one leading column: a list, a search by few letters, a search by many.
+type peopleTexts struct{ list, few, many string }
+
+func peopleOf(fixed string, narrow bool) (p peopleTexts) {
+	page := func(more string) string {
+		return `SELECT ` + personColumns + `, sort FROM person WHERE realm = $1 AND ` + fixed + more + ` AND (sort, id) > ($5, $6) ORDER BY sort, id LIMIT $7`
+	}
+	search := func(byAddress string) string {
+		return statement(`SELECT * FROM (` + page(` AND sort >= $8 AND sort < $9`) + `) AS named UNION SELECT * FROM (` + page(byAddress) +
+			`) AS addressed ORDER BY sort, id LIMIT $7`)
+	}
+	p.list = statement(page(``))
+	p.few = search(` AND address || '' >= $8 AND address || '' < $9`) // an expression keeps the address index out of it
+	p.many = p.few
+	if !narrow { // in an organization the walk is short anyway
+		p.many = search(` AND address >= $8 AND address < $9`)
+	}
+	return p
+}
+
+func scanPerson(_ *Tx, r row) (p directory.Person, err error) {
+	return p, r.Scan(personFields(&p)...)
+}
+
+func scanListedPerson(_ *Tx, r row) (p directory.Person, err error) {
+	var sort string
+	return p, r.Scan(append(personFields(&p), &sort)...)
+}
+
+func personFields(p *directory.Person) []any {
+	return []any{
+		&p.ID, &p.Realm, &p.Organization, &p.Address, &p.Name, &p.Role, &p.State, &p.Language, &p.Zone, &p.Contact,
+		stamp{&p.Created}, stamp{&p.FirstActive}, stamp{&p.LastSignIn}, stamp{&p.Invitation}, &p.Bounced, &p.Version,
+	}
+}
+
+// Person returns one person of a realm.
+func (t *Tx) Person(realm, id string) (directory.Person, error) {
+	return one(t, scanPerson, selectPerson, realm, id)
+}
+
+// PersonByAddress finds a person by the canonical address.
+func (t *Tx) PersonByAddress(realm, address string) (directory.Person, error) {
+	return one(t, scanPerson, selectPersonByAddress, realm, address)
+}
+
+// AddPerson adds a person. It fails with fault.Exists when the address is taken in the realm.
+func (t *Tx) AddPerson(p directory.Person) error {
+	return t.insert(insertPerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone, p.Contact,
+		millis(p.Created), millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, p.Version, folded(p.Name))
+}
+
+// UpdatePerson changes everything but id, realm and created. A new address that is taken is fault.Exists, and undoes the
+// transaction.
+func (t *Tx) UpdatePerson(p directory.Person) error {
+	return t.update(existsPerson, p.ID, updatePerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone,
+		p.Contact, millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, folded(p.Name), p.Version)
+}
+
+// DeletePerson removes a person who was never active, with their credentials, open flows and preferences. Events,
+// mail and one-time secrets stay: a link that was voided can still say so. Anybody else is fault.Conflict "stale": they can be disabled, never removed.
+func (t *Tx) DeletePerson(realm, id string) error {
+	if err := t.update(existsPerson, id, deletePerson, realm, id); err != nil {
+		return err
+	}
+	for _, text := range deleteOf {
+		if _, err := t.exec(text, realm, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// People returns one page of the people a filter selects, by name.
+func (t *Tx) People(f directory.PersonFilter) ([]directory.Person, error) {
+	by := &peopleBy[0]
+	switch {
+	case f.Organization != "":
+		by = &peopleBy[1]
+	case f.Role != "":
+		by = &peopleBy[2]
+	case f.State != "":
+		by = &peopleBy[3]
+	}
+	args := []any{f.Realm, f.Organization, f.Role, f.State, folded(f.AfterName), f.AfterID, limited(f.Limit)}
+	words := folded(strings.TrimSpace(f.Query))
+	if words == "" {
+		return list(t, scanListedPerson, by.list, args...)
+	}
+	text := by.many
+	if utf8.RuneCountInString(words) <= fewLetters {
+		text = by.few
+	}
+	return list(t, scanListedPerson, text, append(args, words, words+afterEverything)...)
+}
+
+// Administrators returns the active customer administrators of an organization, by name.
+func (t *Tx) Administrators(realm, organization string) ([]directory.Person, error) {
+	return list(t, scanPerson, selectAdministrators, realm, organization)
+}
