@@ -2,13 +2,14 @@ package sqlstore
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"doorward/internal/directory"
 )
 
 // Lists of people are paged by (name, id) in lower case, each from an index that starts with what the filter fixes: the
-// organization, else the role, else the state, else the realm alone. What else the filter names is checked row by row.
+// organization, else that somebody was never active, else the role, else the state, else the realm alone. What else the filter names is checked row by row.
 // A search is the union of two such pages, of names and of addresses that begin with the words. Addresses are looked up
 // in their own index when the words are long enough to leave few; with one or two letters so many match that walking by
 // name finds a page sooner.
@@ -29,17 +30,25 @@ var (
 	insertPerson = statement(`INSERT INTO person (` + personColumns + `, sort)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`)
 	updatePerson = statement(`UPDATE person SET organization = $3, address = $4, name = $5, role = $6, state = $7, language = $8, zone = $9,
-		contact = $10, first_active = $11, last_sign_in = $12, invitation = $13, bounced = $14, sort = $15, version = version + 1
+		contact = $10, first_active = CASE WHEN first_active = 0 THEN $11 ELSE first_active END,
+		last_sign_in = CASE WHEN $12 > last_sign_in THEN $12 ELSE last_sign_in END, invitation = $13, bounced = $14, sort = $15,
+		version = version + 1
 		WHERE id = $1 AND realm = $2 AND version = $16`)
+	signedIn = statement(`UPDATE person SET state = 'active', last_sign_in = CASE WHEN $3 > last_sign_in THEN $3 ELSE last_sign_in END,
+		version = CASE WHEN first_active = 0 THEN version + 1 ELSE version END,
+		first_active = CASE WHEN first_active = 0 THEN $3 ELSE first_active END
+		WHERE realm = $1 AND id = $2 AND state <> 'disabled'`)
 	deletePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND state = 'invited' AND first_active = 0`)
 	existsPerson = statement(`SELECT 1 FROM person WHERE id = $1`)
 
-	// $1 realm, $2 organization, $3 role, $4 state, $5 and $6 the keyset, $7 limit, $8 and $9 the prefix and its end
-	peopleBy = [4]peopleTexts{
+	// $1 realm, $2 organization, $3 role, $4 state, $5 and $6 the keyset, $7 limit, $8 stalled, $9 and $10 the prefix and
+	// its end
+	peopleBy = [5]peopleTexts{
 		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4)`, false),
 		peopleOf(`organization = $2 AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4)`, true),
 		peopleOf(`($2 = '' OR organization = $2) AND role = $3 AND ($4 = '' OR state = $4)`, false),
 		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND state = $4`, false),
+		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4) AND first_active = 0`, true),
 	}
 )
 
@@ -55,17 +64,18 @@ type peopleTexts struct{ list, few, many string }
 
 func peopleOf(fixed string, narrow bool) (p peopleTexts) {
 	page := func(more string) string {
-		return `SELECT ` + personColumns + `, sort FROM person WHERE realm = $1 AND ` + fixed + more + ` AND (sort, id) > ($5, $6) ORDER BY sort, id LIMIT $7`
+		return `SELECT ` + personColumns + `, sort FROM person WHERE realm = $1 AND ` + fixed + more +
+			` AND ($8 = 0 OR (first_active = 0 AND invitation > 0 AND invitation < $8)) AND (sort, id) > ($5, $6) ORDER BY sort, id LIMIT $7`
 	}
 	search := func(byAddress string) string {
-		return statement(`SELECT * FROM (` + page(` AND sort >= $8 AND sort < $9`) + `) AS named UNION SELECT * FROM (` + page(byAddress) +
+		return statement(`SELECT * FROM (` + page(` AND sort >= $9 AND sort < $10`) + `) AS named UNION SELECT * FROM (` + page(byAddress) +
 			`) AS addressed ORDER BY sort, id LIMIT $7`)
 	}
 	p.list = statement(page(``))
-	p.few = search(` AND address || '' >= $8 AND address || '' < $9`) // an expression keeps the address index out of it
+	p.few = search(` AND address || '' >= $9 AND address || '' < $10`) // an expression keeps the address index out of it
 	p.many = p.few
 	if !narrow { // in an organization the walk is short anyway
-		p.many = search(` AND address >= $8 AND address < $9`)
+		p.many = search(` AND address >= $9 AND address < $10`)
 	}
 	return p
 }
@@ -102,11 +112,18 @@ func (t *Tx) AddPerson(p directory.Person) error {
 		millis(p.Created), millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, p.Version, folded(p.Name))
 }
 
-// UpdatePerson changes everything but id, realm and created. A new address that is taken is fault.Exists, and undoes the
+// UpdatePerson changes everything but id, realm and created. FirstActive is set once and LastSignIn never moves back, so
+// that a copy from before a sign-in does not undo it. A new address that is taken is fault.Exists, and undoes the
 // transaction.
 func (t *Tx) UpdatePerson(p directory.Person) error {
 	return t.update(existsPerson, p.ID, updatePerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone,
 		p.Contact, millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, folded(p.Name), p.Version)
+}
+
+// SignedIn notes a sign-in: the first one makes an invited person active and raises the version. It fails with
+// fault.Conflict "stale" when the person was disabled meanwhile.
+func (t *Tx) SignedIn(realm, person string, now time.Time) error {
+	return t.update(existsPerson, person, signedIn, realm, person, millis(now))
 }
 
 // DeletePerson removes a person who was never active, with their credentials, open flows and preferences. Events,
@@ -129,12 +146,14 @@ func (t *Tx) People(f directory.PersonFilter) ([]directory.Person, error) {
 	switch {
 	case f.Organization != "":
 		by = &peopleBy[1]
+	case !f.Stalled.IsZero():
+		by = &peopleBy[4]
 	case f.Role != "":
 		by = &peopleBy[2]
 	case f.State != "":
 		by = &peopleBy[3]
 	}
-	args := []any{f.Realm, f.Organization, f.Role, f.State, folded(f.AfterName), f.AfterID, limited(f.Limit)}
+	args := []any{f.Realm, f.Organization, f.Role, f.State, folded(f.AfterName), f.AfterID, limited(f.Limit), millis(f.Stalled)}
 	words := folded(strings.TrimSpace(f.Query))
 	if words == "" {
 		return list(t, scanListedPerson, by.list, args...)

@@ -59,6 +59,7 @@ CREATE TABLE person (
 );
 CREATE INDEX person_name ON person (realm, sort, id);
 CREATE INDEX person_organization ON person (realm, organization, sort, id);
+CREATE INDEX person_never_active ON person (realm, sort, id) WHERE first_active = 0;
 CREATE INDEX person_role ON person (realm, role, sort, id);
 CREATE INDEX person_state ON person (realm, state, sort, id);
 
