@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 const stepPage = `<!doctype html><html lang="de"><title>Sign in</title><header><form action="/language" method="post"><button>Deutsch</button></form></header>
@@ -75,5 +76,56 @@ func TestWalkerFillsTheFormOfAStep(t *testing.T) {
 	}
 	if got := p.Text("got"); !strings.HasPrefix(got, "/else ") || !strings.Contains(got, "do=other") || !strings.Contains(got, "news=on") {
 		t.Errorf("sent %q", got)
+	}
+}
+
+// RFC 6238, appendix B, the SHA-1 rows cut to six digits.
+func TestTheBuiltInAuthenticatorFollowsTheStandard(t *testing.T) {
+	const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+	for at, want := range map[int64]string{59: "287082", 1111111109: "081804", 1234567890: "005924", 20000000000: "353130"} {
+		if got := TOTP(secret, time.Unix(at, 0)); got != want {
+			t.Errorf("at %d: %s, want %s", at, got, want)
+		}
+	}
+}
+
+func TestAWalkWaitsForTheNextCodeAndStopsAtErrors(t *testing.T) {
+	now := time.Unix(1_000_000_000, 0)
+	var used []string
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /signin", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `<main><span id="totp-key">GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ</span><form method=post><input name=c autocomplete=one-time-code><button>Go</button></form></main>`)
+	})
+	mux.HandleFunc("POST /signin", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("c") == "" {
+			fmt.Fprint(w, `<main><div id="error-summary">No code</div><form method=post></form></main>`)
+			return
+		}
+		used = append(used, r.FormValue("c"))
+		if len(used) == 2 {
+			http.Redirect(w, r, "/account", http.StatusSeeOther)
+			return
+		}
+		fmt.Fprint(w, `<main><form method=post><input name=c autocomplete=one-time-code><button>Go</button></form></main>`)
+	})
+	mux.HandleFunc("GET /account", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<main>in</main>") })
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	c := New(nil, "")
+	start, err := c.Get(server.URL + "/signin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Person{Now: func() time.Time { return now }, Wait: func(u time.Time) { now = u }}
+	if _, err := p.Walk(c, start, At("/account")); err != nil {
+		t.Fatal(err)
+	}
+	if len(used) != 2 || used[0] == used[1] || now.Unix() != 1_000_000_020 {
+		t.Errorf("codes %q at %d", used, now.Unix())
+	}
+	p.Asked = func(*Page, *Form) bool { return true } // hands in nothing
+	if _, err := p.Walk(c, start, At("/account")); err == nil || !strings.Contains(err.Error(), "No code") {
+		t.Errorf("a walk goes on over an error: %v", err)
 	}
 }
