@@ -87,8 +87,10 @@ func (v *Visit) Ago(t time.Time) string {
 		return v.T("base.never")
 	case d < time.Minute:
 		return v.T("base.just-now")
-	case d < 14*24*time.Hour:
+	case d < 48*time.Hour:
 		return v.T("base.ago", "time", v.Span(d))
+	case d < 14*24*time.Hour:
+		return v.T("base.days-ago", "n", int(d/(24*time.Hour)))
 	}
 	return v.Day(t)
 }

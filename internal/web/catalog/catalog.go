@@ -10,6 +10,7 @@
 //   - Where the page asks for rich text, **words** are strong and [words](name) is a link to the address in argument
 //     name. Arguments are always escaped; nothing an operator or a person wrote ever becomes part of a message.
 //   - Plain words, level B1. German says Sie and writes ss, French vous, Italian Lei. Quotes: “en”, «de», « fr », «it».
+//     French is written with plain spaces; loading makes those before ? ! ; : and inside « » unbreakable.
 package catalog
 
 import (
@@ -79,11 +80,19 @@ func Load(lang string) (map[string]Message, error) {
 			if !strings.HasPrefix(key, area+".") {
 				return nil, fmt.Errorf("catalog: %s: key %q is of another area", name, key)
 			}
+			if lang == "fr" {
+				for form, text := range m {
+					m[form] = unbreakable.Replace(text)
+				}
+			}
 			all[key] = m
 		}
 	}
 	return all, nil
 }
+
+// unbreakable puts the spaces of French typography where a line must not break.
+var unbreakable = strings.NewReplacer(" ?", "\u202f?", " !", "\u202f!", " ;", "\u202f;", " :", "\u00a0:", "« ", "«\u00a0", " »", "\u00a0»")
 
 // cached languages: read when first spoken, so that a start stays quick.
 var cached = map[string]func() map[string]Message{
