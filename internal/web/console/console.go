@@ -1,0 +1,75 @@
+// Package console is where customer administrators look after their own people and staff after everybody's. It
+// translates between pages and the use cases of admin; who may do what is decided there.
+package console
+
+import (
+	"embed"
+	"net/http"
+
+	"doorward/internal/admin"
+	"doorward/internal/directory"
+	"doorward/internal/login"
+	"doorward/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// Pages are the pages of this room.
+var Pages = web.NewSet("console", files)
+
+// Door is the console's pages.
+type Door struct {
+	Site   *web.Site
+	Auth   web.Authenticator
+	People *admin.People
+}
+
+// Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
+func (d *Door) Mount(mux *http.ServeMux) {
+	for pattern, h := range d.routes() {
+		d.Site.HandleSigned(mux, pattern, d.Auth, h)
+	}
+}
+
+func (d *Door) routes() map[string]web.SignedHandler {
+	return map[string]web.SignedHandler{
+		"GET /console":                           d.home,
+		"GET /console/people":                    d.list,
+		"GET /console/people/invite":             d.invitePage,
+		"POST /console/people/invite":            d.invite,
+		"GET /console/people/{person}":           d.person,
+		"POST /console/people/{person}/resend":   d.resend,
+		"GET /console/people/{person}/withdraw":  d.withdrawPage,
+		"POST /console/people/{person}/withdraw": d.withdraw,
+	}
+}
+
+func (d *Door) home(w http.ResponseWriter, r *http.Request, _ login.By) error {
+	return web.Redirect(w, r, "/console/people")
+}
+
+// view is the frame of a console page.
+func view(v *web.Visit, by login.By, current string) web.View {
+	return frame(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current)
+}
+
+func frame(name, role, current string) web.View {
+	nav := []web.NavItem{
+		{Href: "/console/people", Label: "console.nav.people", Icon: "users"},
+		{Href: "/account", Label: "console.nav.account", Icon: "user"},
+	}
+	for i := range nav {
+		nav[i].Current = nav[i].Href == current
+	}
+	return web.View{Nav: nav, Me: web.Me{Name: name, Role: role}}
+}
+
+// roleChoices lists roles for a select, in the reader's words.
+func roleChoices(v *web.Visit, roles []directory.Role, current directory.Role) []web.Choice {
+	out := make([]web.Choice, len(roles))
+	for i, r := range roles {
+		out[i] = web.Choice{Value: string(r), Label: v.T("console.role." + string(r)), Current: r == current}
+	}
+	return out
+}
