@@ -1,0 +1,86 @@
+package server
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics are the numbers an operator watches. The list is docs/metrics.md; a test compares the two. Labels have few
+// values: never a name, an address, a path or anything a visitor can choose.
+type Metrics struct {
+	Registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	dropped  *prometheus.CounterVec
+	refused  *prometheus.CounterVec
+	counts   map[string]*prometheus.CounterVec
+	labels   map[string][]string
+}
+
+// counted are the counters other rooms raise by name, with their labels.
+var counted = []struct {
+	name, help string
+	labels     []string
+}{
+	{"signin", "Sign-ins that ended with a session.", []string{"result"}},
+	{"evidence", "Evidence that was shown, by kind and whether it held.", []string{"kind", "result"}},
+	{"limiter", "Evidence that was not looked at because of too many attempts.", []string{"kind"}},
+	{"throttled", "Requests that were refused because of too many, by message code.", []string{"code"}},
+	{"hashing_refused", "Password hashes that were refused because the queue was full.", []string{}},
+	{"mail", "Mails by what became of them: sent, retried, failed.", []string{"result"}},
+	{"job", "Runs of periodic work, by job and result.", []string{"job", "result"}},
+}
+
+// NewMetrics makes the registry and every metric in it.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(), counts: map[string]*prometheus.CounterVec{}, labels: map[string][]string{},
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doorward_requests_total", Help: "Answered requests, by door and class of status.",
+		}, []string{"door", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "doorward_request_seconds", Help: "Time to answer, by door.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"door"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doorward_edge_headers_dropped_total", Help: "Headers only a proxy may send that came from elsewhere, or that nobody may send.",
+		}, []string{"header"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doorward_refused_total", Help: "Requests refused before any door: unknown host, wrong connection, panic.",
+		}, []string{"why"}),
+	}
+	m.Registry.MustRegister(m.requests, m.seconds, m.dropped, m.refused,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, c := range counted {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "doorward_" + c.name + "_total", Help: c.help}, c.labels)
+		m.Registry.MustRegister(v)
+		m.counts[c.name], m.labels[c.name] = v, c.labels
+	}
+	return m
+}
+
+// Count raises a counter by one; pairs are label and value in any order. An unknown counter or a wrong label is a mistake
+// in the program and panics in the first test that meets it.
+func (m *Metrics) Count(name string, pairs ...string) {
+	v, ok := m.counts[name]
+	if !ok {
+		panic("server: no counter " + name)
+	}
+	values := make([]string, len(m.labels[name]))
+	for i := 0; i+1 < len(pairs); i += 2 {
+		at := slices.Index(m.labels[name], pairs[i])
+		if at < 0 {
+			panic("server: counter " + name + " has no label " + pairs[i])
+		}
+		values[at] = strings.ToValidUTF8(pairs[i+1], "?")
+	}
+	v.WithLabelValues(values...).Inc()
+}
+
+// Gauge adds a number that is asked for when somebody looks.
+func (m *Metrics) Gauge(name, help string, value func() float64) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorward_" + name, Help: help}, value))
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"doorward/internal/fault"
+)
+
+// Certificates hold the server's own certificates and find the one for a host name. They can be loaded again while the
+// server runs, so that a renewed certificate needs no restart.
+type Certificates struct {
+	certs, keys []string
+	loaded      atomic.Pointer[[]tls.Certificate]
+}
+
+// LoadCertificates reads PEM files, a certificate with its chain and the key of the same place in keys. A key that
+// others may read is refused: fault.Forbidden "key-readable". Pairs that do not fit, or cannot be read, are fault.Invalid
+// "certificate-invalid".
+func LoadCertificates(certs, keys []string) (*Certificates, error) {
+	c := &Certificates{certs: certs, keys: keys}
+	return c, c.Reload()
+}
+
+// Reload reads the files again. When one is not usable nothing changes.
+func (c *Certificates) Reload() error {
+	if c.certs == nil && c.loaded.Load() != nil {
+		return nil // of the local CA, made at start
+	}
+	if len(c.certs) == 0 || len(c.certs) != len(c.keys) {
+		return fault.New(fault.Invalid, "certificate-invalid")
+	}
+	var all []tls.Certificate
+	for i := range c.certs {
+		info, err := os.Stat(c.keys[i])
+		if err != nil {
+			return fault.New(fault.Invalid, "certificate-invalid").Because(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			return fault.New(fault.Forbidden, "key-readable", "file", c.keys[i]).Because(fmt.Errorf("%s can be read by others: chmod 600", c.keys[i]))
+		}
+		pair, err := tls.LoadX509KeyPair(c.certs[i], c.keys[i])
+		if err != nil {
+			return fault.New(fault.Invalid, "certificate-invalid", "file", c.certs[i]).Because(err)
+		}
+		all = append(all, pair)
+	}
+	c.loaded.Store(&all)
+	return nil
+}
+
+// For answers tls.Config.GetCertificate: the first certificate that covers the name and that the client can use, or the
+// first of all. Who asks for a name we do not have gets a certificate that does not fit: the browser says so.
+func (c *Certificates) For(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	all := *c.loaded.Load()
+	for i := range all {
+		if hello.SupportsCertificate(&all[i]) == nil {
+			return &all[i], nil
+		}
+	}
+	return &all[0], nil
+}
+
+// suites are the TLS 1.2 suites: forward secrecy and authenticated encryption only (SEC N-1). TLS 1.3 has no others.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+func tlsConfig(c *Certificates) *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   slices.Clone(suites),
+		GetCertificate: c.For,
+		NextProtos:     []string{"h2", "http/1.1"},
+	}
+}
+
+// hostOf is the name a request is for, lower case, without port and without the dot of a full name.
+func hostOf(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
+
+// misdirected reports whether a request came over a connection that was opened for another name. Browsers reuse one
+// connection for all names a certificate covers; what was decided for one name (whether a client certificate was asked
+// for) must not count for another. They try again on a connection of its own when told 421.
+func misdirected(r *http.Request) bool {
+	return r.TLS != nil && hostOf(r.TLS.ServerName) != hostOf(r.Host)
+}
