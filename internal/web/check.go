@@ -10,7 +10,7 @@ import (
 // Check type-checks a page: each field, method and number of arguments in each branch, whether a sample reaches it or
 // not. It knows what templates of pages use and refuses what it cannot follow.
 func (p *Page[T]) Check() []error {
-	t, err := p.parse()
+	t, err := parsePage(p.set.files, p.name, p.layout) // anew: executing a template rewrites it
 	if err != nil {
 		return []error{err}
 	}

@@ -195,11 +195,16 @@ func (v *View) StoreQR(src, caption, alt string, args ...any) Code {
 	return c
 }
 
-// Pager leads through a list by keyset: the address of the next page, and of the first when this is not it.
+// Pager leads through a list by keyset, drawn by {{template "pager" .Pager}}: the address of the next page, and of the
+// first when this is not it; empty for none. It is a field of the page's struct, where Show gives it the reader's words.
 type Pager struct {
+	view  *View
 	First string
 	Next  string
 }
+
+// T is the reader's words.
+func (p Pager) T(key string, args ...any) string { return p.view.T(key, args...) }
 
 // Note is a notice: a tone ("", ok, warn, bad, plain), an icon, a heading and a text.
 type Note struct {
@@ -235,3 +240,12 @@ func (v *View) Empty(icon, head, text string, args ...any) Empty {
 
 // Do adds a button that leads to href; label is a key.
 func (e Empty) Do(href, label string) Empty { e.Href, e.Action = href, e.view.T(label); return e }
+
+// CopyButton copies the text of an element; the script shows it.
+type CopyButton struct{ ID, Label, Done string }
+
+// Copy makes the button {{template "copy"}} draws: the id of the element with the text (its data-value, if it has one,
+// is what is copied), and the key of the label.
+func (v *View) Copy(id, label string) CopyButton {
+	return CopyButton{ID: id, Label: v.T(label), Done: v.T("base.copied")}
+}

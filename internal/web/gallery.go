@@ -1,12 +1,14 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
 
 	"doorward/internal/directory"
+	"doorward/internal/fault"
 	"doorward/internal/web/catalog"
 )
 
@@ -41,6 +43,18 @@ var galleryPage = Define(Pages, "gallery", Desk, Sample("plain", GalleryPage{
 	Rows: []GalleryRow{{Set: "signin", Page: "password", Samples: []GallerySample{{"wrong", "/dev/pages/signin/password/wrong"}}}},
 }))
 
+// ComponentsPage shows every component once, so that each is checked, drawn and looked at.
+type ComponentsPage struct {
+	View
+	Pager Pager
+	Until time.Time
+}
+
+var _ = Define(Pages, "components", Desk,
+	Sample("plain", ComponentsPage{Pager: Pager{First: "/", Next: "/?after=x"}, Until: SampleTime.Add(462 * time.Second)}),
+	Sample("wrong", ComponentsPage{View: View{Me: Me{Name: "A. Sample"}, Nav: []NavItem{{Href: "/", Label: "base.account", Current: true}}}, Until: SampleTime}).With(
+		errors.Join(fault.New(fault.Invalid, "form-broken").In("name"), fault.New(fault.Throttled, "form-broken").In("code"))))
+
 // mountGallery adds /dev/pages, which shows each sample × language × realm.
 func (s *Site) mountGallery(mux *http.ServeMux) {
 	s.Handle(mux, "GET /dev/pages", func(w http.ResponseWriter, r *http.Request) error {
@@ -58,6 +72,9 @@ func (s *Site) mountGallery(mux *http.ServeMux) {
 			}
 		}
 		return galleryPage.Show(w, r, p)
+	})
+	s.Handle(mux, "GET /dev/qr.png", func(w http.ResponseWriter, _ *http.Request) error {
+		return WriteQR(w, "https://northline.example/sample")
 	})
 	s.Handle(mux, "GET /dev/pages/{set}/{page}/{sample}", func(w http.ResponseWriter, r *http.Request) error {
 		for _, set := range s.sets {

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"doorward/internal/fault"
@@ -183,6 +184,11 @@ func (p *Page[T]) Show(w http.ResponseWriter, r *http.Request, data T) error {
 	view.Visit, view.Layout = v, p.layout
 	if v.flash == nil {
 		v.flash = v.site.takeFlash(w, r)
+	}
+	for _, f := range reflect.ValueOf(&data).Elem().Fields() {
+		if f.CanAddr() && f.Type() == reflect.TypeFor[Pager]() {
+			f.Addr().Interface().(*Pager).view = view
+		}
 	}
 	var b bytes.Buffer
 	if err := t.Execute(&b, &data); err != nil {
