@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -50,7 +51,7 @@ end() { [ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null && wait "$pid"; cd / && r
 "$bin/postgres" -D data -k "$dir" -c listen_addresses= -c max_connections=300 -c shared_buffers=64MB \
 	-c max_wal_size=512MB -c log_min_messages=fatal -c log_min_error_statement=panic >>log 2>&1 </dev/null &
 pid=$!
-until "$bin/pg_isready" -q -h "$dir"; do
+until "$bin/pg_isready" -q -U doorward -h "$dir"; do
 	kill -0 "$pid" 2>/dev/null || { cat log; pid=; end 1; }
 	sleep 0.05
 done
@@ -100,8 +101,13 @@ func Start() (*Cluster, error) {
 		in.Close()
 		return nil, errors.Join(fmt.Errorf("PostgreSQL does not start: %s%s", line, rest), cmd.Wait())
 	}
-	return &Cluster{dir: dir, cmd: cmd, pipe: in}, nil
+	c := &Cluster{dir: dir, cmd: cmd, pipe: in}
+	keep.Store(c, true)
+	return c, nil
 }
+
+// keep holds the clusters that run: one that nobody refers to any more would have its pipe collected and end.
+var keep sync.Map
 
 // lend gives the directory and the process to the user postgres.
 func lend(cmd *exec.Cmd, dir string) error {
@@ -162,5 +168,6 @@ func (c *Cluster) Server() (int, error) {
 
 // Stop stops the server, removes its directory and returns when both are done.
 func (c *Cluster) Stop() error {
+	keep.Delete(c)
 	return errors.Join(c.pipe.Close(), c.cmd.Wait())
 }
