@@ -21,17 +21,25 @@ func (v *view) anonymous() Step {
 	default:
 		for _, r := range v.routes(goal.Bind) {
 			named := tokens(r.Gates)
-			if len(named) == 0 {
-				named = v.identify(bit(goal.Bind))
-			} else if step.Gate == "" && len(step.Kinds) == 0 {
-				step.Gate = Gate(named[0])
+			switch {
+			case len(named) == 0:
+				step.Kinds = add(step.Kinds, v.identify(bit(goal.Bind))...)
+			case slices.Contains(named, Invite):
+				step.Also = add(step.Also, named...) // a set-up that is under way is reached by its own link
+			default:
+				step.Kinds = add(step.Kinds, named...)
 			}
-			step.Kinds = add(step.Kinds, named...)
+		}
+		if len(step.Kinds) == 0 {
+			step.Kinds, step.Also = step.Also, nil
+		}
+		if len(step.Kinds) > 0 && len(tokens([]Gate{Gate(step.Kinds[0])})) > 0 {
+			step.Gate = Gate(step.Kinds[0])
 		}
 	}
 	step.Act = ActProve
-	if len(step.Kinds) == 0 && len(step.Also) == 0 {
-		return v.stuck(nil)
+	if len(step.Kinds) == 0 {
+		return v.stuck(nil) // narrowed until nobody can come in, or a kind that is never bound
 	}
 	return step
 }

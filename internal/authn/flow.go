@@ -137,3 +137,14 @@ type OneTime struct {
 	Used    time.Time // zero: not used
 	Voided  time.Time // zero: not voided
 }
+
+// Holdings is what the engine knows of credentials: ended ones are not held.
+func Holdings(all []Credential) []Holding {
+	var held []Holding
+	for _, c := range all {
+		if c.State != Ended {
+			held = append(held, Holding{Kind: c.Kind, Credential: c.ID, Suspended: c.State == Suspended, Bound: c.Created, LastUsed: c.LastUsed})
+		}
+	}
+	return held
+}

@@ -84,7 +84,8 @@ type view struct {
 	held   set // active or suspended
 	shut   set // held, but every credential of it is suspended
 	shown  set // evidence from proving
-	bound  set // evidence from enrolling in this flow
+	bound  set // evidence from enrolling
+	made   set // of that, in this flow
 	recent set // shown at most LoginAge ago
 	once   set // once-only kinds, and recovery codes
 	lost   set // held, named by a live grant, not bound since
@@ -174,6 +175,9 @@ func (v *view) see(e Evidence) {
 		v.once |= b
 	case e.Bound:
 		v.bound |= b
+		if !e.At.Before(v.flow.Created) { // a session hands its older evidence on; that binding is not this flow's
+			v.made |= b
+		}
 	default:
 		v.shown |= b
 	}
@@ -226,7 +230,7 @@ func (v *view) step() Step {
 		return v.anonymous()
 	case goal.Admit():
 		return v.admit()
-	case v.bound.has(goal.Bind):
+	case v.made.has(goal.Bind):
 		return Step{Act: ActAdmit}
 	}
 	return v.merge([]Kind{goal.Bind}, v.routes(goal.Bind))
@@ -260,7 +264,11 @@ func (v *view) admit() Step {
 	granted := slices.ContainsFunc(all, func(r route) bool { return r.block == "" && r.Grant != "" })
 	if len(whole) == 0 || granted || v.bindsAnyway {
 		step := v.merge(v.targets(), all)
-		step.Also = without(v.nextOf(open, v.admitting()), step.Act == ActProve, step.Kinds)
+		for _, k := range v.nextOf(open, v.admitting()) {
+			if step.Act != ActProve || !step.Offers(k) {
+				step.Also = add(step.Also, k)
+			}
+		}
 		return step
 	}
 	if len(open) > 0 {
@@ -272,8 +280,7 @@ func (v *view) admit() Step {
 			return Step{Act: ActProve, Kinds: next}
 		}
 	}
-	stuck := v.merge(nil, all)
-	return Step{Act: ActStuck, Reason: FactorSuspended, Gate: stuck.Gate}
+	return Step{Act: ActStuck, Reason: FactorSuspended, Gate: v.stuck(all).Gate}
 }
 
 // duties follows a complete combination.
@@ -349,9 +356,4 @@ func add[T comparable](list []T, more ...T) []T {
 		}
 	}
 	return list
-}
-
-// without drops what is offered already, where the offer is to prove it.
-func without(kinds []Kind, offered bool, drop []Kind) []Kind {
-	return slices.DeleteFunc(kinds, func(k Kind) bool { return offered && slices.Contains(drop, k) })
 }

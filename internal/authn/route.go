@@ -11,6 +11,7 @@ type route struct {
 	kind  Kind
 	block Reason // why it is closed, empty where it is open
 	lack  Gate   // the grant that is missing
+	why   Reason // what is wrong with that grant
 	next  []Kind // what could be shown now; empty on an open route: ready to bind
 	gate  Gate   // the gate that next opens
 	begun int    // how much of it has been shown
@@ -27,7 +28,7 @@ func (v *view) targets() []Kind {
 		want |= c
 	}
 	want &^= v.held &^ v.lost &^ v.shut
-	want &^= v.bound
+	want &^= v.made
 	var kinds []Kind
 	for _, b := range slices.Concat(v.Enrol, v.Replace) {
 		for _, k := range v.kinds(b) {
@@ -59,7 +60,8 @@ func (v *view) kinds(b Binding) []Kind {
 
 // routes are the ways to bind k that the goal permits.
 func (v *view) routes(k Kind) []route {
-	goal, have := v.flow.Goal, v.held.has(k)
+	goal := v.flow.Goal
+	only := goal.Admit() && (v.held.has(k) || len(v.whole(v.top())) > 0) && !v.bindsAnyway // R4, E9: by a grant or not at all
 	var all []route
 	try := func(w Way, lines []Binding) {
 		for _, b := range lines {
@@ -72,7 +74,7 @@ func (v *view) routes(k Kind) []route {
 				switch {
 				case goal.Way == ByEnrol && !(w == ByEnrol && login): // R6: signed in, nothing else
 				case goal.Way == ByReplace && w == ByEnrol && (login || v.person.EverActive && !v.setUpAlways):
-				case goal.Admit() && have && !(w == ByReplace && grant) && !v.bindsAnyway: // R4: what is held is replaced by grant only
+				case only && !(w == ByReplace && grant):
 				default:
 					all = append(all, v.route(k, w, gates))
 				}
@@ -93,7 +95,6 @@ func (v *view) route(k Kind, w Way, gates []Gate) route {
 		r.block = SetUpOver
 		return r
 	}
-	var lack Reason
 	var lost, extra set
 	if w == ByReplace || v.held.has(k) && setUp {
 		lost = bit(k)
@@ -109,7 +110,7 @@ func (v *view) route(k Kind, w Way, gates []Gate) route {
 		}
 		found, reason := v.grant(k, approvers)
 		if r.Grant = found.ID; reason != "" {
-			lack, r.lack = reason, g
+			r.why, r.lack = reason, g
 		}
 		if g == GateGrant2 || v.manyAtOnce {
 			lost |= v.named(approvers)
@@ -118,7 +119,7 @@ func (v *view) route(k Kind, w Way, gates []Gate) route {
 	if v.keepLost {
 		lost = 0
 	}
-	lost &^= v.bound // bound in this flow: it is there
+	lost &^= v.made // bound in this flow: it is there
 	emptyOK := setUp || login || slices.Contains(gates, GateGrant2) || v.emptyRemnant
 	needs, ok := v.remnants(lost, emptyOK)
 	switch {
@@ -139,14 +140,24 @@ func (v *view) route(k Kind, w Way, gates []Gate) route {
 		needs[i] |= extra
 	}
 	r.remnant(v, needs)
-	if r.ready() && !v.noGate {
-		r.through(v, gates)
+	if v.noGate {
+		return r
 	}
-	if r.ready() && lack != "" {
-		r.block = lack
+	beyond := r
+	beyond.block, beyond.next = "", nil
+	will := v.proof()
+	for _, n := range needs {
+		will |= n
 	}
-	if r.open() && lack != "" {
-		r.block = lack // next stays: it is asked before the reason is told (E2)
+	beyond.through(v, gates, will)
+	switch {
+	case r.block != "":
+	case r.why != "": // what remains is asked before the reason is told (E2), but no call that leads nowhere
+		r.block = r.why
+	case beyond.block != "":
+		r.block, r.gate = beyond.block, beyond.gate
+	case len(r.next) == 0:
+		r = beyond
 	}
 	return r
 }
@@ -218,8 +229,8 @@ func (r *route) remnant(v *view, needs []set) {
 	}
 }
 
-// through asks for the gates, in order.
-func (r *route) through(v *view, gates []Gate) {
+// through asks for the gates, in order. Will is what has been shown once what remains is.
+func (r *route) through(v *view, gates []Gate, will set) {
 	for _, g := range gates {
 		k := g.Kind()
 		switch {
@@ -230,14 +241,13 @@ func (r *route) through(v *view, gates []Gate) {
 			r.begun++
 		case k == Recovery && (!v.held.has(Recovery) || v.shut.has(Recovery)):
 			r.block = NoCodes
-		case k == Call && v.proof()&setOf(Cert, Phone) == 0 && !v.callAnywhere:
+		case k == Call && will&setOf(Cert, Phone) == 0 && !v.callAnywhere:
 			// The call binds a session that showed the certificate or the phone (E13), and neither is to be shown.
 			r.block = NeedsCertificate
-		default:
-			r.next = []Kind{k}
+		case r.gate == "":
+			r.next, r.gate = []Kind{k}, g
 		}
-		if !r.ready() {
-			r.gate = g
+		if r.block != "" {
 			return
 		}
 	}
@@ -263,56 +273,9 @@ func (r *route) login(v *view) {
 		r.block = NeedsSignIn
 	case len(open) == 0:
 		r.block = FactorSuspended
-	default:
-		r.next = v.nextOf(open, v.recent)
+	case r.gate == "":
+		r.next, r.gate = v.nextOf(open, v.recent), GateLogin
 	}
-}
-
-// grant finds the approved request that lets k be bound, or says what is missing.
-func (v *view) grant(k Kind, approvers int) (Grant, Reason) {
-	reason := NeedsGrant
-	if approvers > 1 {
-		reason = NeedsGrant2
-	}
-	for _, g := range v.person.Grants {
-		if g.Approvers < approvers || !v.names(g, k) || v.spent(g, k) {
-			continue
-		}
-		switch {
-		case v.grantAnyTime || !v.flow.Now.Before(g.From) && v.flow.Now.Before(g.Until):
-			return g, ""
-		case v.flow.Now.Before(g.From):
-			reason = GrantNotYet
-		case reason != GrantNotYet:
-			reason = GrantEnded
-		}
-	}
-	return Grant{}, reason
-}
-
-func (v *view) names(g Grant, k Kind) bool {
-	return g.Any || slices.Contains(g.Kinds, k) || v.grantAnyKind
-}
-
-// spent reports whether k was bound since the grant: it has served its purpose, and k is there.
-func (v *view) spent(g Grant, k Kind) bool {
-	if v.grantForever {
-		return false
-	}
-	return v.bound.has(k) || slices.ContainsFunc(v.person.Held, func(h Holding) bool {
-		return h.Kind == k && !h.Bound.IsZero() && !h.Bound.Before(g.From)
-	})
-}
-
-// named are the held kinds that live grants with so many approvers name.
-func (v *view) named(approvers int) set {
-	var s set
-	for _, k := range (v.held & factors).kinds() {
-		if _, reason := v.grant(k, approvers); reason == "" {
-			s |= bit(k)
-		}
-	}
-	return s
 }
 
 // merge makes one step of the routes to some kinds, which are in the order of set-up.
@@ -335,9 +298,18 @@ func (v *view) merge(order []Kind, all []route) Step {
 	}
 	step := Step{Act: ActProve, Gate: open[0].gate}
 	for _, r := range open {
-		step.Kinds = add(step.Kinds, r.next...)
+		for _, k := range r.next {
+			if v.lost.has(k) {
+				step.Also = add(step.Also, k) // taken if it is found, but not asked for
+			} else {
+				step.Kinds = add(step.Kinds, k)
+			}
+		}
 	}
-	if stuck.Reason == NeedsGrant || stuck.Reason == GrantNotYet || stuck.Reason == GrantEnded {
+	if len(step.Kinds) == 0 {
+		step.Kinds, step.Also = step.Also, nil
+	}
+	if !v.flow.Goal.Admit() && rank(stuck.Reason) <= rank(NeedsGrant) {
 		step.Reason = stuck.Reason
 	}
 	return step
@@ -369,6 +341,7 @@ func (v *view) completes(k Kind) bool {
 // stuck tells the most useful reason of the routes.
 func (v *view) stuck(all []route) Step {
 	step := Step{Act: ActStuck, Reason: NoWay}
+	grants := []Reason{GrantNotYet, GrantEnded, NeedsGrant, FactorSuspended, NeedsGrant2}
 	if !v.flow.Goal.Admit() {
 		step.Reason = NotOffered
 	}
@@ -377,7 +350,7 @@ func (v *view) stuck(all []route) Step {
 		step.Reason = first.block
 	}
 	for _, r := range all {
-		if r.lack != "" && step.Gate == "" && (r.block == step.Reason || step.Reason == FactorSuspended) {
+		if step.Gate == "" && r.lack != "" && r.block == r.why && slices.Contains(grants, step.Reason) {
 			step.Gate = r.lack
 		}
 	}

@@ -8,14 +8,16 @@ import (
 // set is a set of kinds: bit i stands for Kinds[i].
 type set uint16
 
-func bit(k Kind) set {
+func bit(k Kind) set { return bits16[k] }
+
+// bits16 holds the bit of every kind.
+var bits16 = func() map[Kind]set {
+	m := map[Kind]set{}
 	for i, info := range Kinds {
-		if info.Kind == k {
-			return 1 << i
-		}
+		m[info.Kind] = 1 << i
 	}
-	return 0
-}
+	return m
+}()
 
 func setOf(kinds ...Kind) set {
 	var s set

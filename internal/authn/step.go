@@ -36,8 +36,8 @@ const (
 	GrantEnded       Reason = "grant-ended"         // approved once, the time is over: ask again
 	NeedsGrant       Reason = "needs-grant"         // an administrator or agent has to approve a request
 	FactorSuspended  Reason = "suspended"           // what has to be shown is suspended: lift it, or approve a request for it
-	NeedsGrant2      Reason = "needs-two-approvals" // nothing is left to show, or more than one kind is gone
 	NeedsCertificate Reason = "needs-certificate"   // staff have to issue a certificate first
+	NeedsGrant2      Reason = "needs-two-approvals" // nothing is left to show, or more than one kind is gone
 	NoCodes          Reason = "no-recovery-codes"   // only a recovery code would help and there is none
 	NeedsSignIn      Reason = "needs-sign-in"       // only after a complete sign-in, which this person cannot make
 	NothingLeft      Reason = "nothing-left"        // nothing is left to show and the policy has no way for that
@@ -46,7 +46,7 @@ const (
 	NoWay            Reason = "no-way"              // the policy has no way in for this person
 )
 
-var reasons = []Reason{GrantNotYet, GrantEnded, NeedsGrant, FactorSuspended, NeedsGrant2, NeedsCertificate, NoCodes,
+var reasons = []Reason{GrantNotYet, GrantEnded, NeedsGrant, FactorSuspended, NeedsCertificate, NeedsGrant2, NoCodes,
 	NeedsSignIn, NothingLeft, SetUpOver, NotOffered, NoWay}
 
 // Step is what comes next. Kinds lists what is offered now, best first: for prove the ways to go on, for bind what may
