@@ -66,8 +66,13 @@ var Plan = map[string]Room{
 		"internal/selfservice", "internal/session", "internal/web",
 	}},
 	"internal/web/catalog": {doors, nil},
+	"internal/web/console": {doors, []string{
+		"internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
+		"internal/web",
+	}},
 	"internal/web/signin": {doors, []string{
-		"internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret", "internal/web",
+		"internal/authn", "internal/authn/totp", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/web",
 	}},
 
 	"internal/server": {outside, []string{"internal/fault"}},
