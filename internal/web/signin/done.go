@@ -1,0 +1,89 @@
+package signin
+
+import (
+	"net/http"
+
+	"doorward/internal/authn"
+	"doorward/internal/fault"
+	"doorward/internal/login"
+	"doorward/internal/web"
+)
+
+// DonePage says that a factor was changed.
+type DonePage struct {
+	web.View
+	What   string // a kind with words of its own: password, totp
+	Signed bool
+}
+
+var donePage = web.Define(Pages, "done", web.Door,
+	web.Sample("password", DonePage{What: "password"}),
+	web.Sample("authenticator", DonePage{What: "totp", Signed: true}))
+
+func (d *Door) done(w http.ResponseWriter, r *http.Request) error {
+	what := r.URL.Query().Get("what")
+	if what != string(authn.Password) && what != string(authn.TOTP) {
+		return fault.New(fault.NotFound, "no-page")
+	}
+	return donePage.Show(w, r, DonePage{What: what, Signed: d.signed(r)})
+}
+
+// StuckPage says why a flow cannot go on and what helps. Reason is the rest of two message keys.
+type StuckPage struct {
+	web.View
+	Reason  string
+	Address string
+}
+
+// reasons have words of their own: those of the engine, "blocked" of login, and "no-page" of this door.
+var reasons = map[string]bool{
+	string(authn.GrantNotYet): true, string(authn.GrantEnded): true, string(authn.NeedsGrant): true,
+	string(authn.FactorSuspended): true, string(authn.NeedsGrant2): true, string(authn.NeedsCertificate): true,
+	string(authn.NoCodes): true, string(authn.NeedsSignIn): true, string(authn.NothingLeft): true,
+	string(authn.SetUpOver): true, string(authn.NotOffered): true, string(authn.NoWay): true,
+	string(login.Blocked): true, "no-page": true,
+}
+
+func sampleStuck(reason authn.Reason) web.SampleOf[StuckPage] {
+	return web.Sample(string(reason), StuckPage{Reason: string(reason), Address: "a.sample@northline.example"})
+}
+
+var stuckPage = web.Define(Pages, "stuck", web.Door,
+	sampleStuck(login.Blocked), sampleStuck(authn.GrantNotYet), sampleStuck(authn.GrantEnded), sampleStuck(authn.NeedsGrant),
+	sampleStuck(authn.FactorSuspended), sampleStuck(authn.NeedsGrant2), sampleStuck(authn.NeedsCertificate),
+	sampleStuck(authn.NoCodes), sampleStuck(authn.NeedsSignIn), sampleStuck(authn.NothingLeft), sampleStuck(authn.SetUpOver),
+	sampleStuck(authn.NotOffered), sampleStuck(authn.NoWay), sampleStuck("no-page"))
+
+func (d *Door) showStuck(w http.ResponseWriter, r *http.Request, v login.View, reason string) error {
+	if !reasons[reason] {
+		reason = string(authn.NoWay)
+	}
+	return stuckPage.Show(w, r, StuckPage{Reason: reason, Address: v.Flow.Address})
+}
+
+// OverPage says that a flow is over and how to begin again.
+type OverPage struct {
+	web.View
+	Why string // in words, when there is more to say than that it is over
+}
+
+var overPage = web.Define(Pages, "over", web.Door,
+	web.Sample("plain", OverPage{}),
+	web.Sample("too many wrong", OverPage{Why: "Too many wrong answers."}))
+
+// gone answers for a flow that cannot be shown. People who are signed in have simply gone back in their browser: they
+// are led on to their account. Other faults become pages of their own.
+func (d *Door) gone(w http.ResponseWriter, r *http.Request, err error) error {
+	f := fault.As(err)
+	switch {
+	case f == nil || f.Kind != fault.Expired && f.Kind != fault.Rejected:
+		return err
+	case f.Kind == fault.Expired && r.Method == http.MethodGet && d.signed(r):
+		return web.Redirect(w, r, account)
+	}
+	p := OverPage{View: web.View{Status: http.StatusGone}}
+	if f.Kind == fault.Rejected {
+		p.Why = web.From(r).Say(f)
+	}
+	return overPage.Show(w, r, p)
+}

@@ -1,0 +1,134 @@
+package signin
+
+import (
+	"context"
+	"embed"
+	"net/http"
+
+	"doorward/internal/authn"
+	"doorward/internal/login"
+	"doorward/internal/secret"
+	"doorward/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// Pages are the pages of this room.
+var Pages = web.NewSet("signin", files)
+
+// Logins is what the pages need of login.Service; see there for what each promises.
+type Logins interface {
+	Begin(context.Context, login.Caller, login.Start) (login.View, error)
+	Look(ctx context.Context, c login.Caller, flow string) (login.View, error)
+	Prove(ctx context.Context, c login.Caller, flow string, a authn.Answer) (login.View, error)
+	Choose(ctx context.Context, c login.Caller, flow, model string) (login.View, error)
+	Perform(ctx context.Context, c login.Caller, flow string, d login.Done) (login.View, error)
+	Decline(ctx context.Context, c login.Caller, flow string) error
+	Abandon(ctx context.Context, c login.Caller, flow string) error
+
+	Peek(ctx context.Context, c login.Caller, purpose, token string) (login.Link, error)
+	Follow(ctx context.Context, c login.Caller, purpose, token string) (login.View, error)
+	Forgot(ctx context.Context, c login.Caller, address string) error
+	Resend(ctx context.Context, c login.Caller, token string) error
+
+	Authenticate(ctx context.Context, realm string, cookie secret.Text) (login.Signed, error)
+	SignOut(context.Context, login.Caller) error
+}
+
+var _ Logins = (*login.Service)(nil)
+
+// Options are what a Door is made of. All but Landing are needed.
+type Options struct {
+	Logins Logins
+	// Landing resolves where a person goes who was let in, from the opaque id the flow was begun with: a path of this
+	// host, or the address of a relying party from the realm's own data. Without it the id names a section of the
+	// account (web.SectionPath).
+	Landing func(r *http.Request, id string) string
+	// Strength rates a password from 0 to 4; advice is the rest of a message key ("signin.advice." + advice),
+	// empty for none. words are what a password of this realm should not be made of.
+	Strength func(password string, words []string) (score int, advice string)
+}
+
+// Door shows the pages of flows. It is safe for concurrent use.
+type Door struct {
+	Options
+	rating chan struct{} // bounds how many passwords are rated at once
+}
+
+// New makes a Door.
+func New(o Options) *Door {
+	if o.Landing == nil {
+		o.Landing = func(_ *http.Request, id string) string { return web.SectionPath(id) }
+	}
+	return &Door{Options: o, rating: make(chan struct{}, 2)}
+}
+
+// account is where people go who are signed in.
+const account = "/account"
+
+// Lifetimes of cookies in seconds. The browser's outlives a restart in the middle of a sign-in (REQ A31); a longer set-up
+// goes on through its link. The session's ends with the browser, or earlier when the server says so.
+const (
+	browserLife = 24 * 3600
+	deviceLife  = 365 * 24 * 3600
+)
+
+// caller is who is on the other side, for the use cases.
+func caller(r *http.Request) login.Caller {
+	v := web.From(r)
+	return login.Caller{
+		Realm:    v.Realm.ID,
+		Browser:  secret.Text(web.Cookie(r, "browser")),
+		Device:   secret.Text(web.Cookie(r, "device")),
+		Session:  secret.Text(web.Cookie(r, web.SessionCookie)),
+		Network:  v.Network,
+		Agent:    v.Browser,
+		Language: v.Lang,
+	}
+}
+
+// keep writes the cookies that an answer of the use cases asks for.
+func keep(w http.ResponseWriter, v login.View) {
+	if v.Browser != "" {
+		web.SetCookie(w, "browser", v.Browser.Reveal(), browserLife)
+	}
+	if v.Minted == nil {
+		return
+	}
+	web.SetCookie(w, web.SessionCookie, v.Minted.Cookie.Reveal(), 0)
+	if v.Minted.Device != "" {
+		web.SetCookie(w, "device", v.Minted.Device.Reveal(), deviceLife)
+	}
+}
+
+// land sends a person who was let in to where they wanted to go.
+func (d *Door) land(w http.ResponseWriter, r *http.Request, id string) error {
+	to := d.Landing(r, id)
+	switch {
+	case to == "":
+		return web.Redirect(w, r, account)
+	case web.LocalPath(to):
+		return web.Redirect(w, r, to)
+	default:
+		return web.Leave(w, r, to)
+	}
+}
+
+// signed reports whether the browser has a live session.
+func (d *Door) signed(r *http.Request) bool {
+	c := caller(r)
+	if c.Session == "" {
+		return false
+	}
+	_, err := d.Logins.Authenticate(r.Context(), c.Realm, c.Session)
+	return err == nil
+}
+
+// answer shows a page, or shows it again with what went wrong.
+func answer[T any](p *web.Page[T], w http.ResponseWriter, r *http.Request, data T, err error) error {
+	if err != nil {
+		return p.Fail(w, r, data, err)
+	}
+	return p.Show(w, r, data)
+}
