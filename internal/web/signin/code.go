@@ -56,7 +56,7 @@ var codePage = web.Define(Pages, "code", web.Door,
 	web.Sample("used", CodePage{Flow: "f", Address: "a.sample@northline.example", Code: "482 917", Wait: sampleWait}).With(authn.Reject("code-used", "seconds", 12).In("code")),
 	web.Sample("format", CodePage{Flow: "f", Address: "a.sample@northline.example", Code: "48 29"}).With(fault.New(fault.Invalid, "code-format", "digits", 6).In("code")),
 	web.Sample("wrong", CodePage{Flow: "f", Address: "a.sample@northline.example", Code: "111111"}).With(authn.Reject("code-wrong").In("code")),
-	web.Sample("fast", CodePage{Flow: "f", Address: "a.sample@northline.example", Code: "111111"}).With(authn.Reject("code-clock", "seconds", 94, "direction", "fast").In("code")),
+	web.Sample("fast", CodePage{Flow: "f", Address: "a.sample@northline.example", Code: "111111"}).With(clock(authn.Reject("code-clock", "seconds", 94, "direction", "fast").In("code"))),
 	web.Sample("too often", CodePage{Flow: "f", Address: "a.sample@northline.example", Code: "111111"}).With(fault.New(fault.Throttled, "too-many-attempts", "minutes", 12).After(12*time.Minute)))
 
 func (d *Door) showCode(w http.ResponseWriter, r *http.Request, v login.View, in typed, err error) error {

@@ -52,9 +52,9 @@ var connectPage = web.Define(Pages, "connect", web.DoorWide,
 		p.Steps, p.StepsLang = []string{"Press the button of the extension.", "Press the frame at the top, then draw a box round the code below."}, "en"
 	})),
 	web.Sample("wrong", sampleConnect(func(p *ConnectPage) { p.Code, p.Left = "482 917", 2 })).With(authn.Reject("code-wrong").In("code")),
-	web.Sample("last try", sampleConnect(func(p *ConnectPage) { p.Code, p.Left = "482 917", 1 })).With(authn.Reject("code-clock", "seconds", 94, "direction", "slow").In("code")),
+	web.Sample("last try", sampleConnect(func(p *ConnectPage) { p.Code, p.Left = "482 917", 1 })).With(clock(authn.Reject("code-clock", "seconds", 94, "direction", "slow").In("code"))),
 	web.Sample("new key", sampleConnect(func(p *ConnectPage) { p.Fresh = true })).With(authn.Reject("code-wrong-new-key").In("code")),
-	web.Sample("new key, clock", sampleConnect(func(p *ConnectPage) { p.Fresh = true })).With(authn.Reject("code-wrong-new-key", "seconds", 94, "direction", "fast").In("code")))
+	web.Sample("new key, clock", sampleConnect(func(p *ConnectPage) { p.Fresh = true })).With(clock(authn.Reject("code-wrong-new-key", "seconds", 94, "direction", "fast").In("code"))))
 
 // tries is how many wrong codes a key takes before it is given up (REQ B83).
 const tries = 3

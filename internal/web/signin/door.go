@@ -38,16 +38,13 @@ type Logins interface {
 
 var _ Logins = (*login.Service)(nil)
 
-// Options are what a Door is made of. All but Landing are needed.
+// Options are what a Door is made of.
 type Options struct {
 	Logins Logins
 	// Landing resolves where a person goes who was let in, from the opaque id the flow was begun with: a path of this
 	// host, or the address of a relying party from the realm's own data. Without it the id names a section of the
 	// account (web.SectionPath).
 	Landing func(r *http.Request, id string) string
-	// Strength rates a password from 0 to 4; advice is the rest of a message key ("signin.advice." + advice),
-	// empty for none. words are what a password of this realm should not be made of.
-	Strength func(password string, words []string) (score int, advice string)
 }
 
 // Door shows the pages of flows. It is safe for concurrent use.

@@ -152,7 +152,7 @@ func (d *Door) prove(w http.ResponseWriter, r *http.Request) error {
 	if fault.Of(err, fault.Rejected) && v.Flow.State == authn.FlowVoid {
 		return d.gone(w, r, err)
 	}
-	if fault.Of(err, fault.Rejected) && v.Flow.ID != "" {
+	if v.Flow.ID != "" { // refused: v is the step as it is after that
 		return d.show(w, r, v, in, err)
 	}
 	return d.again(w, r, in, err)
