@@ -70,15 +70,10 @@ func (p *proving) bound(tx Tx) error {
 
 // ends says whether an older credential of the same kind ends with the new one.
 func (p *proving) ends(old authn.Credential) bool {
-	f := p.st.flow
-	switch {
-	case old.Kind == authn.Password:
-		return true
-	case f.Goal.Way == authn.ByEnrol:
-		return f.Goal.Replaces == old.ID
-	default:
+	if old.Kind == authn.Password || p.st.step.BehindOf(old.Kind).Way == authn.ByReplace {
 		return true
 	}
+	return p.st.flow.Goal.Replaces == old.ID
 }
 
 // notice is the mail about a changed account (SEC H-7).

@@ -104,12 +104,8 @@ func (s *Service) holds(got Signed, creds []authn.Credential) bool {
 	if err != nil {
 		return false
 	}
-	p := authn.Person{ID: got.Person.ID, EverActive: true}
-	for _, c := range creds {
-		if !c.Created.After(got.Session.Created) {
-			p.Held = append(p.Held, authn.Holding{Kind: c.Kind, Credential: c.ID, Suspended: c.State == authn.Suspended, Bound: c.Created})
-		}
-	}
+	then := slices.DeleteFunc(slices.Clone(creds), func(c authn.Credential) bool { return c.Created.After(got.Session.Created) })
+	p := authn.Person{ID: got.Person.ID, EverActive: true, Held: authn.Holdings(then)}
 	f := authn.Flow{Realm: got.Realm.ID, Person: got.Person.ID, Evidence: got.Session.Evidence, Now: got.Session.Created}
 	return authn.Next(rules, p, f).Act == authn.ActAdmit
 }

@@ -116,7 +116,7 @@ func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (
 		return View{}, err
 	}
 	var st standing
-	err := s.Store.Write(ctx, func(tx Tx) error {
+	enter := func(tx Tx) error {
 		ot, p, verdict, err := s.link(ctx, tx, c.Realm, purpose, token)
 		if err = errors.Join(err, verdict); err != nil {
 			return err
@@ -141,11 +141,18 @@ func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (
 		if err := tx.AddFlow(st.flow); err != nil {
 			return err
 		}
-		if err := tx.LeadOneTime(ot.ID, f.ID); err != nil {
+		if err := tx.LeadOneTime(ot.ID, ot.Flow, f.ID); err != nil {
 			return err
 		}
 		return tx.Audit(s.event(c, st.flow, "flow.started", audit.Event{Data: map[string]string{"purpose": purpose}}))
-	})
+	}
+	err := s.Store.Write(ctx, enter)
+	for range 3 { // somebody with the same link was faster: theirs is the flow, lead back to it
+		if !fault.Of(err, fault.Conflict) {
+			break
+		}
+		err = s.Store.Write(ctx, enter)
+	}
 	if err != nil {
 		if f := fault.As(err); f != nil {
 			return View{}, f

@@ -250,10 +250,7 @@ func audience(r directory.Role) authn.Audience {
 
 // enginePerson tells the engine what it may know: holdings and the duties still owed.
 func (s *Service) enginePerson(tx Tx, st standing) (authn.Person, error) {
-	p := authn.Person{ID: st.person.ID, EverActive: st.person.EverActive()}
-	for _, c := range st.creds {
-		p.Held = append(p.Held, authn.Holding{Kind: c.Kind, Credential: c.ID, Suspended: c.State == authn.Suspended, Bound: c.Created})
-	}
+	p := authn.Person{ID: st.person.ID, EverActive: st.person.EverActive(), Held: authn.Holdings(st.creds)}
 	owed, err := s.owed(tx, st.realm, st.person)
 	p.Owed = owed
 	return p, err

@@ -82,7 +82,8 @@ type proving struct {
 	lane   lane
 	shown  authn.Shown
 
-	outcome  error // the rejection, recorded and answered
+	verdict  error // the method's rejection, nil when the evidence held
+	outcome  error // the rejection that is recorded and answered
 	minted   *Minted
 	finished bool
 	browser  secret.Text
@@ -163,21 +164,22 @@ func (p *proving) reserve(tx Tx) (err error) {
 
 // verify is phase 4. It returns an error only when the method itself failed; a rejection becomes the outcome.
 func (p *proving) verify(ctx context.Context) error {
-	p.outcome = nil
 	var err error
 	if p.bind {
 		p.shown, err = p.method.(authn.Enroller).Enrol(ctx, p.st.flow, p.stored, p.a)
 	} else {
 		p.shown, err = p.method.Verify(ctx, p.st.flow, p.stored, p.a)
 	}
-	if errors.Is(err, authn.ErrRejected) || p.bind && fault.Of(err, fault.Invalid) {
-		p.outcome, err = err, nil
+	if p.verdict = nil; errors.Is(err, authn.ErrRejected) || p.bind && fault.Of(err, fault.Invalid) {
+		p.verdict, err = err, nil
 	}
 	return err
 }
 
-// record is phases 5 and 6. It returns an error only when nothing was recorded.
+// record is phases 5 and 6. It returns an error only when nothing was recorded. It may run more than once: a database
+// that lost a race between transactions asks for it again.
 func (p *proving) record(ctx context.Context, tx Tx) error {
+	p.outcome, p.minted, p.finished, p.browser = p.verdict, nil, false, ""
 	f, err := p.s.own(tx, p.c, p.id, p.now)
 	if err != nil {
 		return err

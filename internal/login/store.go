@@ -32,7 +32,7 @@ type Tx interface {
 	OneTimeByHash(kind authn.Kind, hash []byte) (authn.OneTime, error)
 	Inviter(realm, oneTimeID string) (string, error)
 	UseOneTime(id string, kind authn.Kind, now time.Time) error
-	LeadOneTime(id, flow string) error
+	LeadOneTime(id, from, to string) error
 	VoidOneTimes(realm, person string, kind authn.Kind, now time.Time) (int, error)
 
 	Spend(key string, expires time.Time) (fresh bool, err error)

@@ -22,7 +22,7 @@ var (
 		WHERE id = $1 AND kind = $2 AND used = 0 AND voided = 0 AND expires > $3 RETURNING 1`)
 	selectOneTime = statement(`SELECT ` + oneTimeColumns + ` FROM one_time WHERE id = $1 AND kind = $2`)
 	selectInviter = statement(`SELECT caused_by FROM one_time WHERE realm = $1 AND id = $2`)
-	leadOneTime   = statement(`UPDATE one_time SET flow = $2 WHERE id = $1`)
+	leadOneTime   = statement(`UPDATE one_time SET flow = $3 WHERE id = $1 AND flow = $2`)
 	voidOneTimes  = statement(`UPDATE one_time SET voided = $4 WHERE realm = $1 AND person = $2 AND kind = $3 AND used = 0 AND voided = 0`)
 )
 
@@ -73,11 +73,12 @@ func (t *Tx) Inviter(realm, oneTimeID string) (string, error) {
 	return one(t, func(_ *Tx, r row) (by string, err error) { return by, r.Scan(&by) }, selectInviter, realm, oneTimeID)
 }
 
-// LeadOneTime remembers the flow that a secret leads to.
-func (t *Tx) LeadOneTime(id, flow string) error {
-	n, err := t.exec(leadOneTime, id, flow)
+// LeadOneTime makes a secret lead to the flow to instead of from (empty: none yet). Of callers at once one wins; for the
+// others it is fault.Conflict "stale".
+func (t *Tx) LeadOneTime(id, from, to string) error {
+	n, err := t.exec(leadOneTime, id, from, to)
 	if err == nil && n == 0 {
-		err = errNotFound
+		err = errStale
 	}
 	return err
 }

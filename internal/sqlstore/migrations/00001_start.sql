@@ -78,6 +78,8 @@ CREATE TABLE credential (
     version   BIGINT NOT NULL
 );
 CREATE INDEX credential_person ON credential (realm, person);
+-- A person has one password. Two set-ups that raced would otherwise leave two that both open the door.
+CREATE UNIQUE INDEX credential_password ON credential (realm, person) WHERE kind = 'password' AND state <> 'ended';
 
 CREATE TABLE flow (
     id            TEXT COLLATE "C" PRIMARY KEY,
