@@ -333,10 +333,7 @@ func own(tx Tx, by login.By, id string) (c authn.Credential, rest []authn.Creden
 
 // complete asks the engine whether a person who holds these could still be let in.
 func complete(r authn.Rules, p directory.Person, held []authn.Credential, now time.Time) bool {
-	ep := authn.Person{ID: p.ID, EverActive: p.EverActive()}
-	for _, c := range held {
-		ep.Held = append(ep.Held, authn.Holding{Kind: c.Kind, Credential: c.ID, Suspended: c.State == authn.Suspended, Bound: c.Created})
-	}
+	ep := authn.Person{ID: p.ID, EverActive: p.EverActive(), Held: authn.Holdings(held)}
 	step := authn.Next(r, ep, authn.Flow{Realm: p.Realm, Person: p.ID, Now: now})
 	return step.Act == authn.ActProve
 }
