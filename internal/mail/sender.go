@@ -2,9 +2,7 @@ package mail
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +43,8 @@ func (e *Refused) Bounced() bool { return e.Stage == "to" && e.Permanent() }
 func (e *Refused) General() bool { return e.Stage != "to" && e.Stage != "data" }
 
 // Directory writes each mail as a file instead of sending it: NNNNNNNNNN-TEMPLATE-ID.eml, complete when visible, in
-// the order of the names. The same message is written once.
+// the order of the names. The same message is written once. One process writes to a directory at a time (delivery is
+// leased); with two, numbers may meet, and names still differ.
 type Directory struct {
 	Path string
 
@@ -88,17 +87,14 @@ func (d *Directory) Send(_ context.Context, c Composed) (err error) {
 	if e := f.Close(); err == nil {
 		err = e
 	}
-	for err == nil {
+	if err == nil {
 		err = os.Link(f.Name(), filepath.Join(d.Path, fmt.Sprintf("%010d", d.next)+tail))
 		d.next++
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, fs.ErrExist) { // another process writes here too
-			err = nil
-		}
 	}
-	return fmt.Errorf("mail directory: %w", err)
+	if err != nil {
+		return fmt.Errorf("mail directory: %w", err)
+	}
+	return nil
 }
 
 // look finds the next number and whether the message is there already: a worker that died after writing comes again.

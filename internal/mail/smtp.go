@@ -72,6 +72,8 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	switch {
 	case c.Host == "":
 		return nil, bad("host", "it is missing")
+	case c.TLS != StartTLS && c.TLS != Implicit && c.TLS != Clear:
+		return nil, bad("tls", "it must be starttls, implicit or none")
 	case c.Port < 1 || c.Port > 65535:
 		return nil, bad("port", "it is none")
 	case c.Seconds < 1 || c.Seconds > 300:
@@ -82,8 +84,6 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 		return nil, bad("tls", "without TLS mail goes to this machine only")
 	case c.TLS == Clear && c.User != "":
 		return nil, bad("user", "without TLS there is no password to send")
-	case c.TLS != StartTLS && c.TLS != Implicit && c.TLS != Clear:
-		return nil, bad("tls", "it must be starttls, implicit or none")
 	}
 	s.tls = &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
