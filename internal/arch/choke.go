@@ -32,7 +32,7 @@ var Chokes = []Choke{
 	{"secrets are never printed", under("internal/secret"), printedSecrets},
 	{"secrets keep their wrapping", under("internal/secret"), looseSecrets},
 	{"random numbers are cryptographic", under(), imported("math/rand", "math/rand/v2")},
-	{"markup is trusted in web alone", exactly("internal/web"), trustedMarkup},
+	{"markup is trusted in web alone", exactly("internal/web", "internal/web/help"), trustedMarkup},
 	{"no hidden wiring", under(), initFunctions},
 	{"nothing is printed or read from the environment inside", under("cmd/doorward", "bench", "internal/arch", "internal/testdb", "internal/rig", "internal/web/assets/build"), ambient},
 	{"TLS is never switched off", under(), insecureTLS},

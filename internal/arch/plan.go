@@ -37,16 +37,17 @@ var Plan = map[string]Room{
 	"internal/authn":     {nouns, []string{"internal/fault"}},
 	"internal/directory": {nouns, []string{"internal/fault", "internal/tomlfile"}},
 	"internal/job":       {nouns, nil},
-	"internal/mail":      {nouns, nil},
+	"internal/mail":      {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/session":   {nouns, []string{"internal/authn", "internal/directory"}},
 	"realms":             {nouns, nil},
 
-	"internal/authn/onetime": {methods, []string{"internal/authn", "internal/secret"}},
-	"internal/authn/totp":    {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
+	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
+	"internal/authn/password": {methods, []string{"internal/authn", "internal/fault"}},
+	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
-		"internal/secret",
+		"internal/secret", "internal/tomlfile",
 	}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
@@ -70,9 +71,10 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
 		"internal/web",
 	}},
+	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
 	"internal/web/signin": {doors, []string{
-		"internal/authn", "internal/authn/totp", "internal/directory", "internal/fault", "internal/login", "internal/secret",
-		"internal/web",
+		"internal/authn", "internal/authn/password", "internal/authn/totp", "internal/directory", "internal/fault",
+		"internal/login", "internal/secret", "internal/web",
 	}},
 
 	"internal/server": {outside, []string{"internal/fault"}},
@@ -81,10 +83,23 @@ var Plan = map[string]Room{
 		"internal/secret", "internal/session",
 	}},
 
-	"bench":                      {beside, nil},
-	"bench/floor":                {beside, nil},
-	"e2e":                        {beside, nil},
-	"internal/arch":              {beside, nil},
+	"cmd/doorward": {wiring, []string{
+		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
+		"internal/authn/totp", "internal/fault", "internal/login", "internal/mail", "internal/secret",
+		"internal/selfservice", "internal/server", "internal/sqlstore", "internal/tomlfile", "internal/web",
+		"internal/web/account", "internal/web/console", "internal/web/help", "internal/web/signin",
+	}},
+
+	"bench":         {beside, nil},
+	"bench/floor":   {beside, nil},
+	"e2e":           {beside, nil},
+	"internal/arch": {beside, nil},
+	"internal/rig": {beside, []string{
+		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
+		"internal/directory", "internal/login", "internal/mail", "internal/rig/walker", "internal/selfservice",
+		"internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
+		"internal/web/help", "internal/web/signin", "realms",
+	}},
 	"internal/rig/walker":        {beside, nil},
 	"internal/testdb":            {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
 	"internal/testdb/cluster":    {beside, []string{"internal/testdb/postgres"}},
@@ -113,6 +128,7 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
 	"internal/admin":       {"internal/login"},
+	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/secret":      {"internal/fault"},
 	"internal/selfservice": {"internal/login"},
 	"internal/session":     {"internal/authn", "internal/directory"},

@@ -1,0 +1,186 @@
+// Package rig is the whole program in a test, in process: the store, the use cases and every door of a realm, with a clock
+// that stands still and a mailbox that can be read. What it serves is what the program serves, without sockets.
+package rig
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"doorward/internal/admin"
+	"doorward/internal/authn"
+	"doorward/internal/authn/onetime"
+	"doorward/internal/authn/password"
+	"doorward/internal/authn/totp"
+	"doorward/internal/directory"
+	"doorward/internal/login"
+	"doorward/internal/selfservice"
+	"doorward/internal/sqlstore"
+	"doorward/internal/testdb"
+	"doorward/internal/web"
+	"doorward/internal/web/account"
+	"doorward/internal/web/console"
+	"doorward/internal/web/help"
+	"doorward/internal/web/signin"
+	"doorward/realms"
+)
+
+// Host is where the rig's realm is.
+const Host = "shop.localhost"
+
+// Rig is one realm with everything behind it.
+type Rig struct {
+	T         testing.TB
+	Store     *sqlstore.Store
+	Clock     *Clock
+	Realm     *login.Realm
+	Realms    *admin.Cache
+	Login     *login.Service
+	People    *admin.People
+	Passwords *password.Method
+	Handler   http.Handler
+	Log       *Log
+}
+
+// Clock stands still until it is moved.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now is the time.
+func (c *Clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+
+// Advance moves the clock on.
+func (c *Clock) Advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
+
+// Until moves the clock to a time, never back.
+func (c *Clock) Until(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.After(c.now) {
+		c.now = t
+	}
+}
+
+// Log keeps what the program logged.
+type Log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
+
+// String is everything so far.
+func (l *Log) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+
+// New wires the program on a store. Hashes are cheap, so that a test may make many.
+func New(t testing.TB, store *sqlstore.Store) *Rig {
+	t.Helper()
+	r := &Rig{T: t, Store: store, Clock: &Clock{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}, Log: &Log{}}
+	realm, err := directory.ParseRealm("shop.toml", realms.Shop)
+	r.must(err)
+	r.Write(func(tx *sqlstore.Tx) error { return tx.PutRealm(realm) })
+	log := r.logger()
+	r.Realms, err = admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](store), log)
+	r.must(err)
+	r.Realm, err = r.Realms.Realm(realm.ID)
+	r.must(err)
+	ring := testdb.Ring()
+	r.Passwords = password.New(password.Config{
+		Pepper: ring.Pepper, Params: func(string) password.Params { return password.Params{Memory: 64, Passes: 1, Lanes: 1} },
+		Workers: 2, Queue: 1024, Deadline: time.Minute,
+	})
+	r.Login, err = login.New(login.Config{
+		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: store.Epoch, Log: log,
+		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), onetime.New(authn.Invite), onetime.New(authn.Mail)},
+	})
+	r.must(err)
+	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
+
+	r.Handler = r.Doors(r.Login)
+	return r
+}
+
+// Doors mounts every door of the realm, with auth to say who is signed in: the rig's own, or a broken one, to prove that a
+// test notices.
+func (r *Rig) Doors(auth Auth) http.Handler {
+	site := web.New(web.Options{
+		Realms: r.Realms, Keys: testdb.Ring(), Clock: r.Clock.Now, Log: r.logger(),
+	}, signin.Pages, account.Pages, console.Pages, help.Pages)
+	mux := http.NewServeMux()
+	site.Mount(mux)
+	signin.New(signin.Options{Logins: r.Login}).Mount(site, mux)
+	help.New(site).Mount(mux)
+	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
+		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
+	}}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People}).Mount(mux)
+	return site.Handler(mux)
+}
+
+// Auth is what the doors for people who are signed in need of login.
+type Auth interface {
+	account.Flows
+}
+
+func (r *Rig) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(r.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (r *Rig) must(err error) {
+	r.T.Helper()
+	if err != nil {
+		r.T.Fatal(err)
+	}
+}
+
+// Write changes something behind the program's back.
+func (r *Rig) Write(fn func(*sqlstore.Tx) error) {
+	r.T.Helper()
+	r.must(r.Store.Write(context.Background(), fn))
+}
+
+// Read looks into the store.
+func (r *Rig) Read(fn func(*sqlstore.Tx) error) {
+	r.T.Helper()
+	r.must(r.Store.Read(context.Background(), fn))
+}
+
+// Organization adds a business customer; staff is the realm's own.
+func (r *Rig) Organization(name string, staff bool) directory.Organization {
+	r.T.Helper()
+	o := directory.Organization{
+		ID: uuid.Must(uuid.NewV7()).String(), Realm: r.Realm.ID, Name: name, Staff: staff, State: directory.Active, Created: r.Clock.Now(),
+	}
+	r.Write(func(tx *sqlstore.Tx) error { return tx.AddOrganization(o) })
+	return o
+}
+
+// Invite adds somebody as the command line does, and returns the link they got.
+func (r *Rig) Invite(org directory.Organization, role directory.Role, name, address string) (p directory.Person, link string) {
+	r.T.Helper()
+	by := login.By{Signed: login.Signed{
+		Realm: r.Realm, Organization: org,
+		Person: directory.Person{
+			ID: "cli", Realm: r.Realm.ID, Name: "command line", Role: directory.Owner, State: directory.Active, Organization: org.ID,
+		},
+	}}
+	if !org.Staff {
+		by.Person.Organization = "none" // an owner, who belongs to the realm's own organization
+	}
+	p, err := r.People.Invite(context.Background(), by, admin.Invitation{
+		Address: address, Name: name, Role: role, Organization: org.ID, Language: "en", Show: func(l string) { link = l },
+	})
+	if err != nil {
+		r.T.Fatalf("invite %s: %v", address, err)
+	}
+	return p, link
+}
