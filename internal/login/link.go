@@ -291,7 +291,7 @@ func Invite(tx Tx, ring *secret.Ring, r directory.Realm, p directory.Person, in 
 		in.Show(r.Origin + "/link/" + SetUp + "/" + string(token))
 	}
 	return sendLink(tx, r, p, ot, token, "invitation", map[string]string{"inviter": in.Name},
-		audit.Event{Type: kind, Actor: in.Actor, Network: in.Network, Browser: in.Agent})
+		audit.Event{Type: kind, Actor: in.Actor, Network: in.Network, Browser: in.Agent, Data: map[string]string{"by": in.Name}})
 }
 
 // Resend sends a new invitation to the stored address of the person a link was made for, at most three a day. The

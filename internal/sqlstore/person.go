@@ -65,7 +65,7 @@ type peopleTexts struct{ list, few, many string }
 func peopleOf(fixed string, narrow bool) (p peopleTexts) {
 	page := func(more string) string {
 		return `SELECT ` + personColumns + `, sort FROM person WHERE realm = $1 AND ` + fixed + more +
-			` AND ($8 = 0 OR (first_active = 0 AND invitation > 0 AND invitation < $8)) AND (sort, id) > ($5, $6) ORDER BY sort, id LIMIT $7`
+			` AND ($8 = CAST(0 AS BIGINT) OR (first_active = 0 AND invitation > 0 AND invitation < $8)) AND (sort, id) > ($5, $6) ORDER BY sort, id LIMIT $7`
 	}
 	search := func(byAddress string) string {
 		return statement(`SELECT * FROM (` + page(` AND sort >= $9 AND sort < $10`) + `) AS named UNION SELECT * FROM (` + page(byAddress) +
