@@ -3,10 +3,12 @@ package password
 import (
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/trustelem/zxcvbn"
 	"github.com/trustelem/zxcvbn/match"
+	"golang.org/x/text/unicode/norm"
 
 	"doorward/internal/authn"
 )
@@ -26,11 +28,9 @@ const (
 	HintDate     = "hint-date"      // a date or a year
 )
 
-// What is estimated of a long password. What follows can only make it stronger.
 const (
-	estimatedRunes = 100
-	estimatedBytes = 128
-	simpleRunes    = 24
+	estimated   = 100 // letters looked at; what follows can only make a password stronger
+	simpleRunes = 24
 )
 
 // fewerSigns takes away the choices between signs that stand for one letter. zxcvbn tries every combination of them:
@@ -44,15 +44,15 @@ func Strength(s authn.Subject, text string) (score int, hints []string) {
 	if !utf8.ValidString(text) || text == "" {
 		return 0, []string{HintLonger}
 	}
-	known := []string{s.Address}
+	known := []string{ascii(s.Address)}
 	for _, w := range words(s) {
-		known = append(known, strings.ToLower(w), umlauts.Replace(strings.ToLower(w)))
+		lower := strings.ToLower(w)
+		known = append(known, ascii(lower), ascii(umlauts.Replace(lower)))
 	}
-	estimated := cut(text)
-	if utf8.RuneCountInString(estimated) > simpleRunes {
-		estimated = fewerSigns.Replace(estimated)
+	if text = ascii(text); len(text) > simpleRunes {
+		text = fewerSigns.Replace(text)
 	}
-	result := zxcvbn.PasswordStrength(estimated, known)
+	result := zxcvbn.PasswordStrength(text, known)
 	score = min(max(result.Score, 0), 4)
 	if score == 4 {
 		return score, nil
@@ -70,15 +70,25 @@ func Strength(s authn.Subject, text string) (score int, hints []string) {
 	return score, append(hints, HintLonger)
 }
 
-func cut(text string) string {
-	n := 0
-	for i := range text {
-		if n == estimatedRunes || i > estimatedBytes {
-			return text[:i]
+// ascii writes the first letters of a text for the estimate, which counts bytes and would take "üüüüüüüüüüüü" for chance:
+// accents fall, and other letters and signs become a to z in the order of Unicode, so that repeats and sequences of any
+// script stay what they are.
+func ascii(text string) string {
+	var b strings.Builder
+	for _, r := range norm.NFD.String(text) {
+		switch {
+		case b.Len() >= estimated:
+			return b.String()[:estimated]
+		case r < utf8.RuneSelf:
+			b.WriteRune(r)
+		case r == 'ß':
+			b.WriteString("ss")
+		case unicode.Is(unicode.Mn, r):
+		default:
+			b.WriteByte('a' + byte(r%26))
 		}
-		n++
 	}
-	return text
+	return b.String()
 }
 
 func hintsOf(m *match.Match) []string {
@@ -86,7 +96,11 @@ func hintsOf(m *match.Match) []string {
 	case "spatial":
 		return []string{HintKeyboard}
 	case "repeat":
-		return []string{HintRepeat}
+		hints := []string{HintRepeat}
+		for _, base := range m.BaseMatches {
+			hints = append(hints, hintsOf(base)...)
+		}
+		return hints
 	case "sequence":
 		return []string{HintSequence}
 	case "regex", "date":
