@@ -70,6 +70,7 @@ type world struct {
 	ended  set // of held, ended by a replacement
 	can    set // what the actor can show of held, and once-only kinds
 	grants []Grant
+	known  bool // the flow rises from a session, so nobody has to be named first
 }
 
 func grantOf(approvers int, kinds ...Kind) Grant {
@@ -125,7 +126,11 @@ func (x *explorer) live(w world) {
 	x.bound |= w.made
 	for _, g := range goals {
 		seen := map[[4]set]bool{}
-		x.flow(w, Flow{ID: "flow", Goal: g, Now: trial, Created: trial}, seen)
+		f := Flow{ID: "flow", Goal: g, Now: trial, Created: trial}
+		if w.known {
+			f.Person, f.Session = "somebody", "session"
+		}
+		x.flow(w, f, seen)
 	}
 }
 

@@ -72,7 +72,7 @@ var journeys = []journey{
 		"suspend totp", "prove password passkey also invite mail", "show password", "stuck suspended grant"}},
 	{"all is lost: two people and a voice", "shop", Members, true, "password totp", Goal{}, []string{
 		"grant2", "prove password passkey also invite mail", "show mail", "prove spoken also password", "show spoken",
-		"bind password passkey also password", "take password", "bind totp also password", "take totp", "prove password",
+		"bind password passkey also password", "take password", "bind totp phone passkey also password", "take totp", "prove password",
 		"show password", "prove totp", "show totp", "admit"}},
 	{"S10 an administrator with a passkey uses it", "shop", Administrators, true, "password totp passkey", Goal{}, []string{
 		"prove passkey password also invite mail", "show password", "prove passkey", "show passkey", "admit"}},

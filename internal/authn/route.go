@@ -229,32 +229,44 @@ func (r *route) remnant(v *view, needs []set) {
 	}
 }
 
-// through asks for the gates, in order. Will is what has been shown once what remains is.
+// through asks for the gates, in order; a sign-in first, since the call may need what it shows. Will is what has been
+// shown once what remains is.
 func (r *route) through(v *view, gates []Gate, will set) {
+	if slices.Contains(gates, GateLogin) {
+		will |= r.login(v)
+	}
 	for _, g := range gates {
 		k := g.Kind()
 		switch {
-		case g == GateGrant || g == GateGrant2 || factors.has(k):
-		case g == GateLogin:
-			r.login(v)
-		case v.once.has(k):
-			r.begun++
+		case r.block != "":
+			return
+		case k == "" || factors.has(k) || v.once.has(k):
 		case k == Recovery && (!v.held.has(Recovery) || v.shut.has(Recovery)):
-			r.block = NoCodes
+			r.block, r.gate = NoCodes, g
 		case k == Call && will&setOf(Cert, Phone) == 0 && !v.callAnywhere:
-			// The call binds a session that showed the certificate or the phone (E13), and neither is to be shown.
-			r.block = NeedsCertificate
+			// The call binds a session that showed the certificate or the phone (E13): one of them comes first.
+			have := setOf(Cert, Phone) & v.held &^ v.shut &^ v.lost &^ bit(r.kind)
+			if have == 0 {
+				r.block, r.gate = NeedsCertificate, g
+			} else if r.gate == "" {
+				r.next, r.gate = have.kinds(), g
+			}
 		case r.gate == "":
 			r.next, r.gate = []Kind{k}, g
 		}
-		if r.block != "" {
-			return
-		}
 	}
+	r.begun += (v.once & gateKinds(gates)).size()
 }
 
-// login asks for a complete, recent combination (E12).
-func (r *route) login(v *view) {
+func gateKinds(gates []Gate) (s set) {
+	for _, g := range gates {
+		s |= bit(g.Kind())
+	}
+	return s
+}
+
+// login asks for a complete, recent combination (E12), and returns what that shows.
+func (r *route) login(v *view) (will set) {
 	var whole []set
 	for i := len(v.floors) - 1; i >= 0 && len(whole) == 0; i-- {
 		whole = v.whole(v.floors[i])
@@ -262,20 +274,22 @@ func (r *route) login(v *view) {
 	var open []set
 	for _, c := range whole {
 		if c.within(v.recent) {
-			return
+			return c
 		}
 		if c&v.shut == 0 {
 			open = append(open, c)
+			will |= c
 		}
 	}
 	switch {
 	case len(whole) == 0:
-		r.block = NeedsSignIn
+		r.block, r.gate = NeedsSignIn, GateLogin
 	case len(open) == 0:
-		r.block = FactorSuspended
-	case r.gate == "":
+		r.block, r.gate = FactorSuspended, GateLogin
+	default:
 		r.next, r.gate = v.nextOf(open, v.recent), GateLogin
 	}
+	return will
 }
 
 // merge makes one step of the routes to some kinds, which are in the order of set-up.
