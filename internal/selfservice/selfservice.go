@@ -331,9 +331,14 @@ func own(tx Tx, by login.By, id string) (c authn.Credential, rest []authn.Creden
 	return c, slices.Delete(slices.Clone(all), i, i+1), nil
 }
 
-// complete asks the engine whether a person who holds these could still be let in.
+// complete asks the engine whether showing everything that can be shown of these would let the person in.
 func complete(r authn.Rules, p directory.Person, held []authn.Credential, now time.Time) bool {
 	ep := authn.Person{ID: p.ID, EverActive: p.EverActive(), Held: authn.Holdings(held)}
-	step := authn.Next(r, ep, authn.Flow{Realm: p.Realm, Person: p.ID, Now: now})
-	return step.Act == authn.ActProve
+	f := authn.Flow{Realm: p.Realm, Person: p.ID, Now: now}
+	for _, c := range held {
+		if c.State == authn.Active {
+			f.Evidence = append(f.Evidence, authn.Evidence{Kind: c.Kind, Credential: c.ID, At: now})
+		}
+	}
+	return authn.Next(r, ep, f).Act == authn.ActAdmit
 }
