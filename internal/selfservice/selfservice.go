@@ -289,6 +289,12 @@ func (s *Service) Remove(ctx context.Context, by login.By, credential string) er
 		return err
 	}
 	return s.Store.Write(ctx, func(tx Tx) error {
+		// Two removals at once must not each count on what the other takes: both move the person's version, which is read
+		// before the credentials are (SEC T-RACE2).
+		p, err := tx.Person(by.Person.Realm, by.Person.ID)
+		if err != nil {
+			return err
+		}
 		c, rest, err := own(tx, by, credential)
 		if err != nil {
 			return err
@@ -298,11 +304,6 @@ func (s *Service) Remove(ctx context.Context, by login.By, credential string) er
 		}
 		c.State, c.Ended = authn.Ended, now
 		if err := tx.UpdateCredential(c); err != nil {
-			return err
-		}
-		// Two removals at once must not each leave the other's way in: both move the person's version (SEC T-RACE2).
-		p, err := tx.Person(by.Person.Realm, by.Person.ID)
-		if err != nil {
 			return err
 		}
 		if err := tx.UpdatePerson(p); err != nil {
