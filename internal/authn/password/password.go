@@ -89,6 +89,9 @@ func (m *Method) Kind() authn.Kind { return authn.Password }
 // Runs is how many password hashes were computed so far.
 func (m *Method) Runs() uint64 { return m.runs.Load() }
 
+// Close lets the hashes that run end and turns away all others with fault.Unavailable "busy". It returns when none runs.
+func (m *Method) Close() { m.pool.close() }
+
 // derive is the only place where a hash is computed.
 func (m *Method) derive(h hashed, password []byte) []byte {
 	m.runs.Add(1)

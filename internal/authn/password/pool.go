@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ type pool struct {
 	queue    int64
 	waiting  atomic.Int64
 	deadline time.Duration
+	closing  sync.Once
+	closed   chan struct{}
 }
 
 func newPool(workers, queue int, deadline time.Duration) *pool {
@@ -33,11 +36,21 @@ func newPool(workers, queue int, deadline time.Duration) *pool {
 	if deadline <= 0 {
 		deadline = 2 * time.Second
 	}
-	return &pool{places: make(chan struct{}, workers), queue: int64(queue), deadline: deadline}
+	return &pool{places: make(chan struct{}, workers), queue: int64(queue), deadline: deadline, closed: make(chan struct{})}
+}
+
+// close turns away who waits and who comes, and returns when the last work is done.
+func (p *pool) close() {
+	p.closing.Do(func() {
+		close(p.closed)
+		for range cap(p.places) {
+			p.places <- struct{}{}
+		}
+	})
 }
 
 // run does work in a place of the pool. It fails with fault.Unavailable "busy" when the queue is full, the wait was too
-// long or the caller has left; work is then not done.
+// long, the caller has left or the pool is closed; work is then not done.
 func (p *pool) run(ctx context.Context, work func()) error {
 	if err := p.enter(ctx); err != nil {
 		return err
@@ -50,6 +63,11 @@ func (p *pool) run(ctx context.Context, work func()) error {
 func (p *pool) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return busy(err)
+	}
+	select {
+	case <-p.closed:
+		return busy(nil)
+	default:
 	}
 	select {
 	case p.places <- struct{}{}:
@@ -66,6 +84,8 @@ func (p *pool) enter(ctx context.Context) error {
 	select {
 	case p.places <- struct{}{}:
 		return nil
+	case <-p.closed:
+		return busy(nil)
 	case <-ctx.Done():
 		return busy(ctx.Err())
 	}

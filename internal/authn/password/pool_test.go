@@ -77,6 +77,34 @@ func TestSEC_K4_TheWaitEnds(t *testing.T) {
 	})
 }
 
+func TestCloseWaitsForWorkAndTurnsTheRestAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := cheap(Config{Workers: 1, Queue: 10, Deadline: time.Hour})
+		release := make(chan struct{})
+		done := false
+		go m.pool.run(context.Background(), func() { <-release; done = true })
+		synctest.Wait()
+		var waited error
+		go func() { waited = m.pool.run(context.Background(), func() { t.Error("worked after the end") }) }()
+		synctest.Wait()
+		closed := false
+		go func() { m.Close(); closed = true }()
+		synctest.Wait()
+		if !fault.Of(waited, fault.Unavailable) || closed {
+			t.Errorf("who waited got %v; closed before the work was done: %v", waited, closed)
+		}
+		close(release)
+		synctest.Wait()
+		if !done || !closed {
+			t.Errorf("work done %v, closed %v", done, closed)
+		}
+		if _, err := verify(m, good); !fault.Of(err, fault.Unavailable) || m.Runs() != 0 {
+			t.Errorf("after the end: %v, %d hashes", err, m.Runs())
+		}
+		m.Close() // twice is once
+	})
+}
+
 func TestAPanicFreesItsPlace(t *testing.T) {
 	p := newPool(1, 1, time.Second)
 	func() {
