@@ -226,7 +226,7 @@ func subject(r *Realm, p directory.Person, o directory.Organization, typed strin
 
 // rules makes the one policy for a person: the realm's for their audience, made stricter by their organization's.
 func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization) (authn.Rules, error) {
-	base := r.Policies.Rules(audience(p.Role))
+	base := r.Policies.Rules(AudienceOf(p.Role))
 	if o.Policy == "" {
 		return base, nil
 	}
@@ -237,7 +237,8 @@ func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization) 
 	return authn.Effective(base, overlay), nil
 }
 
-func audience(r directory.Role) authn.Audience {
+// AudienceOf says which block of a policy counts for a role.
+func AudienceOf(r directory.Role) authn.Audience {
 	switch {
 	case r.Staff():
 		return authn.Staff
