@@ -126,6 +126,10 @@ func (v *Visit) Rich(key string, args ...any) template.HTML {
 	return rich(text, v.filler(args))
 }
 
+// Markup is Rich for texts of the house that stand outside of the catalogues, such as articles: links may lead straight
+// to a path of ours. Never hand it what an operator or a person wrote.
+func (v *Visit) Markup(text string, args ...any) template.HTML { return rich(text, v.filler(args)) }
+
 // Has reports whether the catalogue knows a key, for words that only some kinds have.
 func (v *Visit) Has(key string) bool { return catalog.Has("en", key) }
 
@@ -212,7 +216,10 @@ func rich(text string, arg func(string) (string, bool)) template.HTML {
 				text = text[1:]
 				break
 			}
-			href, _ := arg(name)
+			href, known := arg(name)
+			if !known { // a path that stands in our own text
+				href = name
+			}
 			label := html.EscapeString(catalog.Fill(words, arg))
 			if safeLink(href) {
 				fmt.Fprintf(&b, `<a href="%s">%s</a>`, html.EscapeString(href), label)
@@ -267,6 +274,9 @@ func (v *Visit) On(browser string) string {
 
 // DeskOpen is the operator's words on office hours in the reader's language.
 func (v *Visit) DeskOpen() string { return v.Realm.Desk.Hours.For(v.Lang) }
+
+// DeskCall is the address that calls the help desk.
+func (v *Visit) DeskCall() string { return "tel:" + dial(v.Realm.Desk.Phone) }
 
 // Flash is what happened on the page before, nil for nothing.
 func (v *Visit) Flash() *FlashNote {
