@@ -47,7 +47,7 @@ type Job struct {
 const (
 	TTL       = time.Minute
 	renewal   = TTL / 3
-	retrySoon = time.Minute // after a failed run, or sooner where the job runs more often
+	retrySoon = time.Minute     // after a failed run, or sooner where the job runs more often
 	wakeSoon  = 5 * time.Second // after being woken while another node has the lease
 	giveBack  = 10 * time.Second
 	errorMax  = 500
