@@ -94,6 +94,30 @@ func anchor(ctx context.Context, a Anchor, newest Checkpoint) error {
 	return a.Put(ctx, newest.Note)
 }
 
+// Idle reports whether Run would find nothing to do: every event has its leaf, no checkpoint is due, and the anchors
+// have the newest. It only reads.
+func (s *Sequencer) Idle(ctx context.Context, now time.Time) (idle bool, err error) {
+	var newest Checkpoint
+	if err := s.Store.Read(ctx, func(tx Tx) error {
+		waiting, err := tx.EventsWithoutLeaf(1)
+		if err != nil {
+			return err
+		}
+		var due bool
+		newest, _, due, err = s.due(tx, now, false)
+		idle = len(waiting) == 0 && !due
+		return err
+	}); err != nil || !idle || newest.Size == 0 {
+		return idle, err
+	}
+	for _, a := range s.Anchors {
+		if last, err := a.Last(ctx); err != nil || last != newest.Note {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // place appends one batch. An idle node only reads.
 func (s *Sequencer) place(ctx context.Context) (n int, err error) {
 	idle := false
@@ -172,29 +196,15 @@ func readHashes(tx Tx, indexes []int64) ([]tlog.Hash, error) {
 // checkpoint returns the newest checkpoint, made now when one is due.
 func (s *Sequencer) checkpoint(ctx context.Context, now time.Time, force bool) (newest Checkpoint, err error) {
 	due := false
-	look := func(tx Tx) (int64, error) {
-		last, err := tx.Checkpoints(1)
-		if err != nil {
-			return 0, err
-		}
-		newest = Checkpoint{}
-		if len(last) > 0 {
-			newest = last[0]
-		}
-		size, err := tx.TreeSize()
-		every := s.Every
-		if every == 0 {
-			every = DefaultEvery
-		}
-		age := now.Sub(newest.At)
-		due = size != newest.Size && (force || newest.Size == 0 || age >= every || age < 0)
-		return size, err
-	}
-	if err := s.Store.Read(ctx, func(tx Tx) error { _, err := look(tx); return err }); err != nil || !due {
+	if err := s.Store.Read(ctx, func(tx Tx) (err error) {
+		newest, _, due, err = s.due(tx, now, force)
+		return err
+	}); err != nil || !due {
 		return newest, err
 	}
-	err = s.Store.Write(ctx, func(tx Tx) error {
-		size, err := look(tx)
+	err = s.Store.Write(ctx, func(tx Tx) (err error) {
+		var size int64
+		newest, size, due, err = s.due(tx, now, force)
 		if err != nil || !due {
 			return err
 		}
@@ -214,6 +224,26 @@ func (s *Sequencer) checkpoint(ctx context.Context, now time.Time, force bool) (
 		return tx.AddCheckpoint(c)
 	})
 	return newest, err
+}
+
+// due looks whether a checkpoint is to be signed now.
+func (s *Sequencer) due(tx Tx, now time.Time, force bool) (newest Checkpoint, size int64, due bool, err error) {
+	last, err := tx.Checkpoints(1)
+	if err != nil {
+		return newest, 0, false, err
+	}
+	if len(last) > 0 {
+		newest = last[0]
+	}
+	if size, err = tx.TreeSize(); err != nil {
+		return newest, 0, false, err
+	}
+	every := s.Every
+	if every == 0 {
+		every = DefaultEvery
+	}
+	age := now.Sub(newest.At) // negative when the clock was set back
+	return newest, size, size != newest.Size && (force || newest.Size == 0 || age >= every || age < 0), nil
 }
 
 func extends(r tlog.HashReader, old Checkpoint, size int64, root tlog.Hash) error {

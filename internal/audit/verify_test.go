@@ -254,6 +254,9 @@ func TestSequencerIdlesWithoutWriting(t *testing.T) {
 	tr, seq, anchor, _ := grown(t, 20)
 	writes := tr.writes
 	for i := range 5 {
+		if idle, err := seq.Idle(t.Context(), start.Add(time.Duration(i)*time.Hour)); err != nil || !idle {
+			t.Errorf("not idle: %v", err)
+		}
 		if err := seq.Run(t.Context(), start.Add(time.Duration(i)*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -261,6 +264,22 @@ func TestSequencerIdlesWithoutWriting(t *testing.T) {
 	if tr.writes != writes || len(anchor.notes) != 2 || len(tr.heads) != 2 {
 		t.Errorf("%d writes, %d anchored", tr.writes-writes, len(anchor.notes))
 	}
+	busy := func(why string) {
+		t.Helper()
+		if idle, err := seq.Idle(t.Context(), start.Add(9*time.Hour)); err != nil || idle {
+			t.Errorf("idle although %s: %v", why, err)
+		}
+	}
+	notes := anchor.notes
+	anchor.notes = notes[:1]
+	busy("an anchor is behind")
+	anchor.notes = notes
+	tr.events = append(tr.events, event(20))
+	busy("an event waits")
+	if err := seq.Run(t.Context(), event(20).At); err != nil { // placed, not yet signed
+		t.Fatal(err)
+	}
+	busy("a checkpoint is due")
 }
 
 func TestCheckpointsAreDue(t *testing.T) {
