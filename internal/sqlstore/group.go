@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -32,6 +31,8 @@ type group struct {
 	ending bool
 	wake   chan struct{} // holds at most one
 	done   chan struct{} // closed when the last batch is answered
+
+	commits atomic.Int64 // so far
 
 	// Of the writing goroutine alone:
 	line    *line
@@ -115,7 +116,7 @@ func (g *group) drain() {
 func (g *group) loop() {
 	whole := false
 	defer func() {
-		if !whole {
+		if !whole && g.current != nil && g.current.exited {
 			g.settle(g.current)
 			go g.loop()
 		}
@@ -123,7 +124,7 @@ func (g *group) loop() {
 	for g.work() {
 	}
 	if g.line != nil {
-		g.line.close()
+		g.discard()
 	}
 	whole = true
 	close(g.done)
@@ -245,6 +246,7 @@ func (g *group) commit() {
 		return
 	}
 	g.open = false
+	g.commits.Add(1)
 	for _, r := range g.batch {
 		if r.tx != nil && r.err == nil && r.panics == nil && !r.exited {
 			g.store.committed(r.tx)
@@ -268,9 +270,7 @@ func (g *group) lose(err error) {
 
 // discard closes the connection; the next batch opens another.
 func (g *group) discard() {
-	// The driver must not hand the same connection out again: it may still be in a transaction.
-	_ = g.line.conn.Raw(func(any) error { return driver.ErrBadConn })
-	g.line.close()
+	_ = g.line.close() // it was in trouble already
 	g.line = nil
 }
 

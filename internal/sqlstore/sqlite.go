@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
@@ -106,12 +107,20 @@ func (l *line) do(ctx context.Context, text string) error {
 	return err
 }
 
+// close closes the connection itself, not only this use of it: it may still be in a transaction, and nobody may be
+// handed it again. Its statements go first; the driver would touch freed memory otherwise.
 func (l *line) close() error {
 	var errs []error
 	for _, st := range l.ready {
 		errs = append(errs, st.Close())
 	}
-	return errors.Join(append(errs, l.conn.Close())...)
+	if err := l.conn.Raw(func(any) error { return driver.ErrBadConn }); err != nil && !errors.Is(err, driver.ErrBadConn) {
+		errs = append(errs, err)
+	}
+	if err := l.conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // readers is a pool of lines; a nil one is opened when it is first taken.

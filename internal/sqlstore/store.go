@@ -145,15 +145,10 @@ func (s *Store) Ping(ctx context.Context) error {
 		return errClosed
 	}
 	defer s.gate.leave()
-	if s.writer != nil {
-		if err := s.writer.PingContext(ctx); err != nil {
-			return s.explain(err)
-		}
+	if s.group != nil { // an empty transaction: the file can be locked and the writer is not stuck
+		return s.group.do(ctx, func(*Tx) error { return nil })
 	}
-	if err := s.db.PingContext(ctx); err != nil {
-		return s.explain(err)
-	}
-	return nil
+	return s.explain(s.db.PingContext(ctx))
 }
 
 // Clock is the time by the database's clock, in whole milliseconds. Nodes compare it with their own before they say that they are ready:

@@ -112,8 +112,8 @@ CREATE TABLE one_time (
     kind    TEXT   NOT NULL,
     purpose TEXT   NOT NULL,
     flow    TEXT   NOT NULL,
-    caused_by TEXT NOT NULL,
-    return_to TEXT NOT NULL,
+    caused_by TEXT   NOT NULL,
+    return_to TEXT   NOT NULL,
     hash    BYTEA  NOT NULL,
     created BIGINT NOT NULL,
     expires BIGINT NOT NULL,
@@ -179,7 +179,7 @@ CREATE TABLE acceptance (
     network  TEXT   NOT NULL,
     browser  TEXT   NOT NULL
 );
-CREATE INDEX acceptance_person ON acceptance (realm, person, at);
+CREATE INDEX acceptance_person ON acceptance (realm, person, at, id);
 
 CREATE TABLE preference (
     realm   TEXT    NOT NULL,
@@ -227,7 +227,7 @@ CREATE TABLE mail (
     done       BIGINT NOT NULL,
     leased     BIGINT NOT NULL
 );
-CREATE INDEX mail_due ON mail (due) WHERE state = 'waiting';
+CREATE INDEX mail_due ON mail (due, id) WHERE state = 'waiting';
 CREATE INDEX mail_waiting ON mail (realm, created) WHERE state = 'waiting';
 CREATE INDEX mail_failed ON mail (realm, done) WHERE state = 'failed';
 CREATE INDEX mail_person ON mail (realm, person, id);

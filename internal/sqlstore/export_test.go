@@ -1,0 +1,43 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"runtime"
+)
+
+// Texts are all statements of a store's dialect.
+func (s *Store) Texts() []string {
+	all := append([]string{s.dialect.now}, texts...)
+	if s.dialect.notify != "" {
+		all = append(all, s.dialect.notify)
+	}
+	return all
+}
+
+// DB is the handle of readers, on PostgreSQL of everybody.
+func (s *Store) DB() *sql.DB { return s.db }
+
+// SQLite says which database it is.
+func (s *Store) SQLite() bool { return s.writer != nil }
+
+// Raw runs any statement in the transaction.
+func (t *Tx) Raw(text string) error {
+	_, err := t.runner.ExecContext(t.run, text)
+	return err
+}
+
+// Await returns when n requests wait for the writer.
+func (s *Store) Await(n int) {
+	for {
+		s.group.mu.Lock()
+		waiting := len(s.group.queue)
+		s.group.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// Commits counts the commits of the writer so far.
+func (s *Store) Commits() int64 { return s.group.commits.Load() }
