@@ -89,27 +89,64 @@ func SQLiteAddress(t testing.TB) string {
 	return "sqlite:" + filepath.Join(t.TempDir(), "doorward.db")
 }
 
-// PostgresAddress makes a new PostgreSQL database that is dropped with the test.
+// PostgresAddress is the address of a migrated, empty PostgreSQL database. Making one costs more than most tests, so
+// after a test its database is emptied and serves the next one of this process. A test that changes the schema must
+// change it back.
 func PostgresAddress(t testing.TB) string {
 	t.Helper()
 	admin, err := cluster()
 	if err != nil {
 		t.Fatalf("tests need PostgreSQL: %v", err)
 	}
-	name := "t" + uuid.NewString()
-	if err := execute(admin, fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %s`, name, template)); err != nil {
+	dsn, err := take(admin)
+	if err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := execute(admin, fmt.Sprintf(`DROP DATABASE %q WITH (FORCE)`, name)); err != nil {
-			t.Errorf("drop the database: %v", err)
+		if err := empty(dsn); err != nil {
+			t.Errorf("empty the database: %v", err) // and it is not used again
+			return
 		}
+		pool.Lock()
+		defer pool.Unlock()
+		pool.free = append(pool.free, dsn)
 	})
-	dsn, err := sibling(admin, name)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return dsn
+}
+
+// pool holds the databases of this process that no test uses.
+var pool struct {
+	sync.Mutex
+	free []string
+}
+
+func take(admin string) (string, error) {
+	pool.Lock()
+	if n := len(pool.free); n > 0 {
+		dsn := pool.free[n-1]
+		pool.free = pool.free[:n-1]
+		pool.Unlock()
+		return dsn, nil
+	}
+	pool.Unlock()
+	name := "t" + uuid.NewString()
+	if err := execute(admin, fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %s`, name, template)); err != nil {
+		return "", err
+	}
+	return sibling(admin, name)
+}
+
+// empty ends what is still connected and takes out every row but the schema's version.
+func empty(dsn string) error {
+	return execute(dsn, `DO $$
+		DECLARE name TEXT;
+		BEGIN
+			PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+			FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version' LOOP
+				EXECUTE format('DELETE FROM %I', name);
+			END LOOP;
+			INSERT INTO epoch (id, value) VALUES (1, 1);
+		END $$`)
 }
 
 // cluster returns the address of an admin connection to a cluster that has the template.
