@@ -10,7 +10,8 @@ import (
 
 // A journey is a script: what Next must say, then what the person does, and so on. The doings are
 //
-//	show K · take K (bind it) · do DUTY · wait MINUTES · suspend K · end K · grant K… · grant2 K… (none: any) · later K… (cooling off)
+//	show K · sneak K (evidence that was not asked for) · take K (bind it) · do DUTY · wait MINUTES · suspend K · end K · grant K… · grant2 K… (none: any) · later K… (cooling off)
+//	hand K (evidence from enrolling, as a session hands it on)
 type journey struct {
 	name, text string
 	audience   Audience
@@ -54,7 +55,7 @@ var journeys = []journey{
 	{"a recovery code replaces the phone after the password", "shop", Members, true, "password totp recovery", lost(TOTP), []string{
 		"prove password passkey mail also invite", "show password", "prove recovery (needs-grant)", "show recovery", "bind totp", "take totp", "admit"}},
 	{"a recovery code never admits", "shop", Members, true, "password totp recovery", Goal{}, []string{
-		"prove password passkey also invite mail", "show password", "prove totp", "show recovery", "prove totp"}},
+		"prove password passkey also invite mail", "show password", "prove totp", "sneak recovery", "prove totp"}},
 	{"no codes, no grant: the help desk has to act", "shop", Members, true, "password totp", lost(TOTP), []string{
 		"prove password passkey mail also invite", "show mail", "prove password", "show password", "stuck needs-grant grant"}},
 	{"B40 after an administrator's reset it goes on at the set-up step, with the old password", "shop", Members, true, "password totp", Goal{}, []string{
@@ -91,11 +92,11 @@ var journeys = []journey{
 		"prove cert", "show cert", "prove call", "show call", "bind phone", "take phone", "bind password", "take password",
 		"perform terms", "do terms", "admit"}},
 	{"A11 without a certificate nothing begins", "wealth", Members, false, "", Goal{}, []string{
-		"prove cert", "show invite", "stuck needs-certificate"}},
+		"prove cert", "sneak invite", "stuck needs-certificate"}},
 	{"A1 three factors every day", "wealth", Members, true, "cert password phone", Goal{}, []string{
 		"prove cert", "show cert", "prove password", "show password", "prove phone", "show phone", "admit"}},
-	{"A54 an expired certificate: password, phone and the call", "wealth", Members, true, "password phone", Goal{}, []string{
-		"prove cert", "show password", "prove phone", "show phone", "prove call", "show call", "bind cert", "take cert", "admit"}},
+	{"A54 an expired certificate: password, phone and the call", "wealth", Members, true, "password phone", lost(Cert), []string{
+		"prove password", "show password", "prove phone", "show phone", "prove call", "show call", "bind cert", "take cert", "admit"}},
 	{"a lost certificate that is still enrolled", "wealth", Members, true, "cert password phone", lost(Cert), []string{
 		"prove password", "show password", "prove phone", "show phone", "prove call", "show call", "bind cert", "take cert", "admit"}},
 	{"A46 renewal needs all three", "wealth", Members, true, "cert password phone", spare(Cert), []string{
@@ -106,7 +107,9 @@ var journeys = []journey{
 	{"the call does not bind for a person who was active and lost the phone", "wealth", Members, true, "cert password", Goal{}, []string{
 		"prove cert", "show cert", "prove password", "show password", "stuck needs-grant grant"}},
 	{"E13 a call before the certificate counts for nothing", "wealth", Members, false, "cert", Goal{}, []string{
-		"prove cert", "show call", "prove cert", "show cert", "prove call", "show call", "bind phone"}},
+		"prove cert", "sneak call", "prove cert", "show cert", "prove call", "show call", "bind phone"}},
+	{"E12 what a session's set-up bound is no sign-in", "wealth", Members, true, "cert password phone", spare(Phone), []string{
+		"prove cert", "show cert", "sneak phone", "hand password", "prove password", "show password", "bind phone"}},
 	{"R3 a certificate revoked meanwhile takes its evidence along", "wealth", Members, true, "cert password phone", Goal{}, []string{
 		"prove cert", "show cert", "prove password", "show password", "end cert", "prove phone", "show phone", "prove call"}},
 	{"the interim wealth text", "wealth-interim", Members, false, "", Goal{}, []string{
@@ -128,9 +131,12 @@ func (j journey) run(s slack, r Rules) error {
 		verb, rest, _ := strings.Cut(line, " ")
 		kinds := named(rest)
 		switch verb {
-		case "show", "take", "do":
+		case "show", "sneak", "take", "do":
 			did := step
-			if verb == "show" {
+			if verb == "show" && !step.Accepts(ActProve, Kind(rest)) || verb == "take" && !step.Accepts(ActBind, Kind(rest)) {
+				return fmt.Errorf("line %d: %q does not accept %s", i+1, show(step), rest)
+			}
+			if verb == "show" || verb == "sneak" {
 				did, f.Person = Step{Act: ActProve}, p.ID
 			}
 			p, f = walk(did, Kind(rest), p, f)
@@ -148,6 +154,9 @@ func (j journey) run(s slack, r Rules) error {
 			continue
 		case "end":
 			p.Held = slices.DeleteFunc(slices.Clone(p.Held), func(h Holding) bool { return h.Kind == Kind(rest) })
+			continue
+		case "hand":
+			f.Evidence = append(f.Evidence, Evidence{Kind: Kind(rest), Credential: "own " + rest, At: f.Now, Bound: true})
 			continue
 		case "grant", "grant2", "later":
 			g := grantOf(1, kinds...)

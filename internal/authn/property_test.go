@@ -265,7 +265,7 @@ func TestRandomPoliciesGiveNothingThatTheyDoNotSay(t *testing.T) {
 		}
 		states += n
 	})
-	if err := runRandom(slack{}, seeded(1), 1000); err != nil {
+	if err := runRandom(slack{}, seeded(1), 800); err != nil {
 		t.Error(err)
 	}
 	if states < 500 {
@@ -276,7 +276,7 @@ func TestRandomPoliciesGiveNothingThatTheyDoNotSay(t *testing.T) {
 func TestSEC_T9_RandomEvidenceAdmitsOnlyByTheText(t *testing.T) {
 	acts := map[string]int{}
 	d := seeded(2)
-	for range 60_000 {
+	for range 30_000 {
 		act, err := randomWorld(d).sound(d)
 		if err != nil {
 			t.Fatal(err)

@@ -23,6 +23,17 @@ func Stranded(r Rules, p Person) (Reason, bool) {
 		}
 	}
 	ok, why := try(r, p, Goal{}, can)
+	for _, k := range loginKinds() {
+		if ok {
+			return "", false
+		}
+		// Perhaps what is missing, or names nobody at the first page, can be replaced first.
+		if fixed, _ := try(r, p, Goal{Bind: k, Way: ByReplace}, can); fixed {
+			then := p
+			then.Held = append(holdings(bit(k)), p.Held...)
+			ok, _ = try(r, then, Goal{}, can|bit(k))
+		}
+	}
 	if ok {
 		return "", false
 	}
