@@ -28,7 +28,10 @@ export function clock(): void {
     const name = Math.abs(ms) < hint ? "right" : ms > 0 ? "fast" : "slow";
     const part = box.querySelector<HTMLElement>(`[data-${name}]`);
     if (!part) return;
-    for (const n of part.querySelectorAll("[data-seconds]")) n.textContent = String(Math.round(Math.abs(ms) / 1000));
+    const seconds = Math.round(Math.abs(ms) / 1000);
+    const words = box.dataset[name + (seconds < 120 ? "S" : "M")] ?? "";
+    const off = part.querySelector("[data-off]");
+    if (off) off.textContent = words.replace("{s}", String(seconds)).replace("{m}", String(Math.round(seconds / 60)));
     const time = (t: number): string => new Date(t).toLocaleTimeString(document.documentElement.lang, { hour12: false });
     const show = (): void => {
       for (const n of part.querySelectorAll("[data-ours]")) n.textContent = time(Date.now() - ms);
