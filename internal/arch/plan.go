@@ -58,6 +58,10 @@ var Plan = map[string]Room{
 		"internal/session",
 	}},
 
+	"internal/demo": {doors, []string{
+		"internal/admin", "internal/audit", "internal/authn", "internal/authn/totp", "internal/directory", "internal/fault",
+		"internal/login", "internal/mail", "internal/secret", "internal/web", "internal/web/catalog",
+	}},
 	"internal/web": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
 		"internal/web/catalog",
@@ -85,12 +89,13 @@ var Plan = map[string]Room{
 
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/totp", "internal/fault", "internal/login", "internal/mail", "internal/secret",
-		"internal/selfservice", "internal/server", "internal/sqlstore", "internal/tomlfile", "internal/web",
-		"internal/web/account", "internal/web/console", "internal/web/help", "internal/web/signin",
+		"internal/authn/totp", "internal/demo", "internal/directory", "internal/fault", "internal/job", "internal/login",
+		"internal/mail", "internal/secret", "internal/selfservice", "internal/server", "internal/sqlstore",
+		"internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console", "internal/web/help",
+		"internal/web/signin", "realms",
 	}},
 
-	"bench":         {beside, nil},
+	"bench":         {beside, []string{"internal/rig/walker", "realms"}},
 	"bench/floor":   {beside, nil},
 	"e2e":           {beside, nil},
 	"internal/arch": {beside, nil},
@@ -128,6 +133,7 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
 	"internal/admin":       {"internal/login"},
+	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/secret":      {"internal/fault"},
 	"internal/selfservice": {"internal/login"},

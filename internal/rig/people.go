@@ -145,3 +145,21 @@ func (r *Rig) Sessions(people ...*Somebody) int {
 	})
 	return n
 }
+
+// Step is how long an authenticator shows a code.
+const Step = 30 * time.Second
+
+// Holds says what somebody can sign in with: kinds, ids, states and versions, for comparing before and after.
+func (r *Rig) Holds(s *Somebody) string {
+	r.T.Helper()
+	out := ""
+	r.Read(func(tx *sqlstore.Tx) error {
+		out = ""
+		creds, err := tx.Credentials(s.Is.Realm, s.Is.ID)
+		for _, c := range creds {
+			out += string(c.Kind) + " " + c.ID + " " + string(c.State) + "; "
+		}
+		return err
+	})
+	return out
+}

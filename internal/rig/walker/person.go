@@ -44,16 +44,20 @@ func TOTP(secret string, at time.Time) string {
 
 // NextCode waits until the authenticator shows a code that was not used, and uses it.
 func (p *Person) NextCode() string {
+	p.Ready()
 	now := p.Now()
-	if p.used >= now.Unix()/step {
-		p.Wait(time.Unix((p.used+1)*step, 0))
-		now = p.Now()
-	}
 	p.used = now.Unix() / step
 	if p.Code != nil {
 		return p.Code(p.Secret, now)
 	}
 	return TOTP(p.Secret, now)
+}
+
+// Ready waits until the next code will be a fresh one, without using it.
+func (p *Person) Ready() {
+	if p.used >= p.Now().Unix()/step {
+		p.Wait(time.Unix((p.used+1)*step, 0))
+	}
 }
 
 // Answer fills the form of a step with what it asks for.
