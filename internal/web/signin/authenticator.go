@@ -22,6 +22,7 @@ const extension = "extension"
 type AuthenticatorsPage struct {
 	web.View
 	Flow    string
+	Leave   string // see leaving
 	Apps    []AppChoice
 	Refused *AppChoice // an extension that this browser cannot have
 	Phone   bool       // why not: this is a phone; else it is Safari
@@ -44,7 +45,7 @@ var sampleApps = []AppChoice{
 var errNoneChosen = fault.New(fault.Invalid, "authenticator-missing").In("authenticator")
 
 var authenticatorsPage = web.Define(Pages, "authenticators", web.Door,
-	web.Sample("plain", AuthenticatorsPage{View: web.View{Step: 2, Of: 6}, Flow: "f", Apps: sampleApps}),
+	web.Sample("plain", AuthenticatorsPage{View: web.View{Step: 2, Of: 6}, Flow: "f", Leave: "later", Apps: sampleApps}),
 	web.Sample("safari", AuthenticatorsPage{View: web.View{Step: 2, Of: 6}, Flow: "f", Apps: sampleApps[:2], Refused: &sampleApps[2]}),
 	web.Sample("phone", AuthenticatorsPage{View: web.View{Step: 2, Of: 6}, Flow: "f", Apps: sampleApps[:2], Refused: &sampleApps[2], Phone: true}),
 	web.Sample("nothing chosen", AuthenticatorsPage{View: web.View{Step: 2, Of: 6}, Flow: "f", Apps: sampleApps[1:]}).With(errNoneChosen),
@@ -90,7 +91,7 @@ func (d *Door) authenticators(w http.ResponseWriter, r *http.Request) error {
 
 func (d *Door) showAuthenticators(w http.ResponseWriter, r *http.Request, v login.View, err error) error {
 	visit := web.From(r)
-	p := AuthenticatorsPage{View: wizard(v), Flow: v.Flow.ID, Phone: visit.Agent.Mobile}
+	p := AuthenticatorsPage{View: wizard(v), Flow: v.Flow.ID, Leave: leaving(v), Phone: visit.Agent.Mobile}
 	for _, a := range v.Realm.Apps {
 		if a.Hidden {
 			continue

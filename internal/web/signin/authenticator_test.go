@@ -27,7 +27,7 @@ func TestREQ_B8_B91_TheRealmsAuthenticatorsAreOffered(t *testing.T) {
 	if f.model != "google" {
 		t.Errorf("chose %q", f.model)
 	}
-	wants(t, b.Post("/signin/"+flowID+"/choose", nil2()), 422, "Please choose an authenticator", `href="#authenticator"`)
+	wants(t, b.Post("/signin/"+flowID+"/choose", none), 422, "Please choose an authenticator", `href="#authenticator"`)
 	f.err = fault.New(fault.Invalid, "authenticator-unknown").In("authenticator")
 	wants(t, b.Post("/signin/"+flowID+"/choose", url.Values{"authenticator": {"old"}}), 422, "no longer offered")
 }

@@ -15,6 +15,7 @@ import (
 type ConnectPage struct {
 	web.View
 	Flow      string
+	Leave     string // see leaving
 	App       string
 	Extension bool
 	Steps     []string // what to press, up to the point where the code is scanned
@@ -37,7 +38,7 @@ var sampleSteps = []string{"Open Microsoft Authenticator on your phone.", "Tap â
 
 func sampleConnect(change func(*ConnectPage)) ConnectPage {
 	p := ConnectPage{
-		View: web.View{Step: 2, Of: 6, Back: "/signin/f/app"}, Flow: "f", App: "Microsoft Authenticator", Steps: sampleSteps,
+		View: web.View{Step: 2, Of: 6, Back: "/signin/f/app"}, Flow: "f", Leave: "stop", App: "Microsoft Authenticator", Steps: sampleSteps,
 		URI: sampleURI, Key: sampleKey, Name: "Phone",
 	}
 	change(&p)
@@ -70,7 +71,7 @@ func (d *Door) showConnect(w http.ResponseWriter, r *http.Request, v login.View,
 	}
 	visit := web.From(r)
 	p := ConnectPage{
-		View: wizard(v), Flow: v.Flow.ID, App: a.Name, Extension: a.Kind == extension, URI: uri.Reveal(), Key: key.Reveal(),
+		View: wizard(v), Flow: v.Flow.ID, Leave: leaving(v), App: a.Name, Extension: a.Kind == extension, URI: uri.Reveal(), Key: key.Reveal(),
 		Phone: visit.Agent.Mobile && a.Kind != extension, Name: in.name, Code: in.code,
 	}
 	p.Back = path(v, "choose")

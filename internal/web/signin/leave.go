@@ -28,6 +28,18 @@ func (d *Door) askLeave(w http.ResponseWriter, r *http.Request) error {
 	return leavePage.Show(w, r, LeavePage{View: web.View{Back: path(v)}, Flow: v.Flow.ID, Later: later(v)})
 }
 
+// leaving is which way out a page offers: "later" when a link leads back, "stop" when what was begun is thrown away, none
+// for a plain sign-in, which has "not you?".
+func leaving(v login.View) string {
+	switch {
+	case v.Flow.OneTime != "":
+		return "later"
+	case !v.Flow.Goal.Admit():
+		return "stop"
+	}
+	return ""
+}
+
 func later(v login.View) time.Time {
 	if v.Flow.OneTime == "" {
 		return time.Time{}

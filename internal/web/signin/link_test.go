@@ -40,7 +40,7 @@ func TestREQ_B15_FollowingLeavesTheSecretBehind(t *testing.T) {
 	v.Browser = "browser-secret"
 	f := &fake{view: v}
 	b := door(f)
-	leads(t, b.Post("/link/set-up/"+token, nil2()), "/signin/"+flowID)
+	leads(t, b.Post("/link/set-up/"+token, none), "/signin/"+flowID)
 	if !slices.Equal(f.purpose, []string{login.SetUp}) || b.Cookies["__Host-browser"] != "browser-secret" {
 		t.Errorf("followed %v, cookies %v", f.purpose, b.Cookies)
 	}
@@ -67,7 +67,7 @@ func TestREQ_B15_DeadLinksExplainThemselvesAndOfferANewOne(t *testing.T) {
 		f := &fake{peek: c.err, err: c.err}
 		b := door(f)
 		wants(t, b.Get("/link/"+c.purpose+"/"+token), c.status, c.want...)
-		wants(t, b.Post("/link/"+c.purpose+"/"+token, nil2()), c.status, c.want...)
+		wants(t, b.Post("/link/"+c.purpose+"/"+token, none), c.status, c.want...)
 	}
 	f := &fake{}
 	leads(t, door(f).Post("/link/set-up/"+token, url.Values{"resend": {"yes"}}), "/signin/sent")
@@ -75,7 +75,7 @@ func TestREQ_B15_DeadLinksExplainThemselvesAndOfferANewOne(t *testing.T) {
 		t.Errorf("calls %v", f.calls)
 	}
 	f = &fake{err: fault.New(fault.Throttled, "too-many-links").After(time.Minute), link: login.Link{Purpose: "set-up"}}
-	wants(t, door(f).Post("/link/set-up/"+token, nil2()), 429, "1 minute", "Set up my account")
+	wants(t, door(f).Post("/link/set-up/"+token, none), 429, "1 minute", "Set up my account")
 }
 
 func TestREQ_B15_ATypedCodeDoesWhatTheLinkDoes(t *testing.T) {

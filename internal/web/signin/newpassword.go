@@ -14,6 +14,7 @@ import (
 type NewPasswordPage struct {
 	web.View
 	Flow    string
+	Leave   string // see leaving
 	Address string
 	Length  int    // at least so many characters
 	Manager string // the operator's words on password managers; empty for ours
@@ -21,7 +22,7 @@ type NewPasswordPage struct {
 }
 
 var newPasswordPage = web.Define(Pages, "new-password", web.Door,
-	web.Sample("set-up", NewPasswordPage{View: web.View{Step: 1, Of: 6}, Flow: "f", Address: "a.sample@northline.example", Length: 12, Set: true}),
+	web.Sample("set-up", NewPasswordPage{View: web.View{Step: 1, Of: 6}, Flow: "f", Leave: "later", Address: "a.sample@northline.example", Length: 12, Set: true}),
 	web.Sample("reset", NewPasswordPage{View: web.View{Step: 2, Of: 2}, Flow: "f", Address: "a.sample@northline.example", Length: 15, Manager: "We recommend a password manager, for example the one in your browser."}),
 	web.Sample("short", NewPasswordPage{Flow: "f", Address: "a.sample@northline.example", Length: 12}).With(fault.New(fault.Invalid, "password-too-short", "min", 12, "length", 7).In("password")),
 	web.Sample("breached", NewPasswordPage{Flow: "f", Address: "a.sample@northline.example", Length: 12}).With(fault.New(fault.Invalid, "password-breached").In("password")),
@@ -32,7 +33,7 @@ const shortest = 12
 
 func (d *Door) showNewPassword(w http.ResponseWriter, r *http.Request, v login.View, _ typed, err error) error {
 	return answer(newPasswordPage, w, r, NewPasswordPage{
-		View: wizard(v), Flow: v.Flow.ID, Address: v.Flow.Address, Length: max(shortest, v.Realm.Password.Length),
+		View: wizard(v), Flow: v.Flow.ID, Leave: leaving(v), Address: v.Flow.Address, Length: max(shortest, v.Realm.Password.Length),
 		Manager: v.Realm.Manager.For(web.From(r).Lang), Set: v.Flow.Goal.Bind != authn.Password,
 	}, advised(web.From(r), err))
 }

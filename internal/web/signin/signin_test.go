@@ -22,7 +22,7 @@ import (
 // wants fails unless the answer has the status and holds every text.
 func wants(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...string) string {
 	t.Helper()
-	page := w.Body.String()
+	page := strings.ReplaceAll(w.Body.String(), "\u00a0", " ")
 	if w.Code != status {
 		t.Fatalf("status %d, want %d, to %q\n%s", w.Code, status, w.Header().Get("Location"), page)
 	}
@@ -296,15 +296,15 @@ func TestREQ_B26_DecliningSaysWhatHappensAndSignsOut(t *testing.T) {
 		t.Fatal("looking declined")
 	}
 	b.Cookies = map[string]string{"__Host-session": "s"}
-	leads(t, b.Post("/signin/"+flowID+"/decline", nil2()), "/signin/declined")
+	leads(t, b.Post("/signin/"+flowID+"/decline", none), "/signin/declined")
 	if b.Cookies["__Host-session"] != "" {
 		t.Error("the session's cookie remains")
 	}
 	wants(t, b.Get("/signin/declined"), 200, "You have declined the terms")
 }
 
-// nil2 is an empty form, which is not the same as none.
-func nil2() url.Values { return url.Values{"x": {""}} }
+// none is a form without fields: a button alone.
+var none = url.Values{"x": {""}}
 
 func TestREQ_B24_TermsKeepVersionAndLanguageOfWhatWasShown(t *testing.T) {
 	v := duty(authn.Terms)
@@ -346,7 +346,7 @@ func TestREQ_A23_A43_SigningOutSaysWhatRemains(t *testing.T) {
 	if f.called("SignOut") {
 		t.Fatal("a link signed somebody out")
 	}
-	w := b.Post("/signout", nil2())
+	w := b.Post("/signout", none)
 	leads(t, w, "/signout/done")
 	if !f.called("SignOut") || b.Cookies["__Host-session"] != "" || b.Cookies["__Host-device"] != "d" {
 		t.Errorf("calls %v, cookies %v", f.calls, b.Cookies)
@@ -390,16 +390,30 @@ func TestFinishedFlowsSayWhatChanged(t *testing.T) {
 }
 
 func TestLeavingAChangeAsksFirst(t *testing.T) {
-	f := &fake{view: binding(t, "google")}
-	f.view.Flow.Expires = web.SampleTime.Add(48 * time.Hour)
+	v := binding(t, "google")
+	v.Flow.OneTime, v.Flow.Goal = "", authn.Goal{Bind: authn.TOTP, Way: authn.ByEnrol}
+	f := &fake{view: v}
 	b := door(f)
-	wants(t, b.Get("/signin/"+flowID+"/leave"), 200, "close this window", "23 November")
+	wants(t, b.Get("/signin/"+flowID), 200, "Stop here", `href="/signin/`+flowID+`/leave"`)
+	wants(t, b.Get("/signin/"+flowID+"/leave"), 200, "what you began is thrown away", `action="/signin/`+flowID+`/leave"`)
 	if len(f.calls) > 0 {
 		t.Fatal("looking left")
 	}
-	leads(t, b.Post("/signin/"+flowID+"/leave", nil2()), "/signin")
+	leads(t, b.Post("/signin/"+flowID+"/leave", none), "/signin")
 	if !f.called("Abandon") {
 		t.Error("nothing was left")
+	}
+	f.signed, b.Cookies = true, map[string]string{"__Host-session": "s"}
+	leads(t, b.Post("/signin/"+flowID+"/leave", none), "/account")
+}
+
+func TestREQ_B15_ASetUpCanBeFinishedLater(t *testing.T) {
+	v := binding(t, "google")
+	v.Flow.Expires = web.SampleTime.Add(48 * time.Hour)
+	b := door(&fake{view: v})
+	wants(t, b.Get("/signin/"+flowID), 200, "Finish later")
+	if page := wants(t, b.Get("/signin/"+flowID+"/leave"), 200, "close this window", "23 November"); strings.Contains(page, "<form") {
+		t.Error("a set-up can be thrown away by the button beside")
 	}
 }
 
