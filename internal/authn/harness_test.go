@@ -66,6 +66,7 @@ type world struct {
 	ever   bool
 	held   set // enrolled before
 	ill    set // of those, suspended
+	never  set // never held
 	made   set // enrolled by the actor during this exploration
 	ended  set // of held, ended by a replacement
 	can    set // what the actor can show of held, and once-only kinds
@@ -79,7 +80,7 @@ func grantOf(approvers int, kinds ...Kind) Grant {
 }
 
 func (w world) person() Person {
-	p := Person{ID: "somebody", EverActive: w.ever, Grants: w.grants}
+	p := Person{ID: "somebody", EverActive: w.ever, Grants: w.grants, Never: (w.never &^ w.made).kinds()}
 	for _, k := range (w.held &^ w.ended).kinds() {
 		p.Held = append(p.Held, Holding{Kind: k, Credential: "old " + string(k), Suspended: w.ill.has(k), Bound: trial.Add(-1000 * time.Hour)})
 	}

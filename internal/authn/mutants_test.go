@@ -30,6 +30,7 @@ var mutants = []struct {
 	{"a gate is a gate", slack{noGate: true}},
 	{"duties come before admission", slack{noDuties: true}},
 	{"R4: nothing is bound where a combination is whole", slack{bindsAnyway: true}},
+	{"E12: ending a factor opens no lesser way to enrol it", slack{rollOutAlways: true}},
 	{"E13: the call follows the certificate or the phone", slack{callAnywhere: true}},
 	{"an overlay never shrinks what has to be shown", slack{topFloorOnly: true}},
 	{"R2: evidence of another person is nobody's", slack{otherPerson: true}},

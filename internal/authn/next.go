@@ -25,14 +25,17 @@ package authn
 //     are lost that requests with two approvers name.
 //   - E11 No whole combination, and no grant: a kind that is not held at all may be bound behind a replace line as
 //     well. It asks for exactly what the goal "bind that kind by replace" asks for.
-//   - E12 The gate login asks for the strictest floor of which a person holds a combination whole. When an organization
-//     turns a stricter policy on, its people can enrol what is new with what they have; from then on only the stricter
-//     combination opens the gate. What was bound in the flow never opens it: that was not shown.
+//   - E12 The gate login asks for a combination of the strictest policy. Only for a kind that the person never held, and
+//     while they hold no such combination whole, a combination of the next weaker floor will do: when an organization
+//     turns a stricter policy on, its people enrol what is new with what they have. A kind that was held and ended (a
+//     revoked passkey) does not open that way again, or ending it would weaken the account. What was bound in the flow
+//     is no sign-in.
 //   - E13 The call counts only if the certificate or the phone was shown before it, in the same flow.
 //   - E14 Evidence is as good as its credential: ended, unknown or suspended since, it counts for nothing, also towards
 //     login and remnants. Evidence of a kind without credential counts within its flow.
 //   - E15 Under fresh only what was bound here is shown again; what was proven already is not asked twice.
 //   - E16 Duties are owed for admission only. A goal to bind is reached when the flow has bound the kind.
+//     A goal to bind that names neither way reaches nothing.
 //   - E17 A grant that cannot help (not yet live, or it needs a second approver) leaves everything as it was.
 
 import (
@@ -56,7 +59,7 @@ func Next(r Rules, p Person, f Flow) Step { return slack{}.next(r, p, f) }
 // slack takes rules away, one each. The zero value has all rules in force and is the only one outside of tests, which
 // prove with the others that each rule is needed.
 type slack struct {
-	anyRemnant, emptyRemnant, keepLost, suspendedShows, suspendedGone, noElse, endedCounts, boundAdmits, boundForgotten,
+	anyRemnant, emptyRemnant, rollOutAlways, keepLost, suspendedShows, suspendedGone, noElse, endedCounts, boundAdmits, boundForgotten,
 	boundIsLogin, inviteAlways, setUpAlways, oneApprover, grantAnyTime, grantAnyKind, grantForever, oldLogin, noGate,
 	noDuties, bindsAnyway, callAnywhere, topFloorOnly, otherPerson, manyAtOnce bool
 }

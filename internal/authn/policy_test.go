@@ -206,28 +206,29 @@ func TestStranded(t *testing.T) {
 	for _, c := range []struct {
 		text, held, shut string
 		ever             bool
-		over             string
+		over, never      string
 		want             Reason
 	}{
-		{"shop", "password totp", "", true, "", ""},
-		{"shop", "", "", false, "", ""},
-		{"shop", "password", "", false, "", ""},
-		{"shop", "password", "", true, "", NeedsGrant},
-		{"shop", "", "", true, "", NeedsGrant2},
-		{"shop", "password recovery", "", true, "", ""},
-		{"shop", "password totp", "totp", true, "", FactorSuspended},
-		{"shop", "password totp", "", true, "login passkey", ""}, // enrols the passkey with what it has
-		{"shop", "password", "", true, "login passkey", NeedsGrant2}, // nothing of what the stricter policy asks for remains
-		{"wealth", "", "", false, "", NoWay},
-		{"wealth", "cert", "", false, "", ""},
-		{"wealth", "cert password", "", true, "", NeedsGrant},
-		{"wealth", "password phone", "", true, "", ""},
+		{"shop", "password totp", "", true, "", "", ""},
+		{"shop", "", "", false, "", "", ""},
+		{"shop", "password", "", false, "", "", ""},
+		{"shop", "password", "", true, "", "", NeedsGrant},
+		{"shop", "", "", true, "", "", NeedsGrant2},
+		{"shop", "password recovery", "", true, "", "", ""},
+		{"shop", "password totp", "totp", true, "", "", FactorSuspended},
+		{"shop", "password totp", "", true, "login passkey", "passkey", ""},   // enrols the passkey with what it has
+		{"shop", "password totp", "", true, "login passkey", "", NeedsGrant2}, // had one, and it ended
+		{"shop", "password", "", true, "login passkey", "", NeedsGrant2},      // nothing of what the stricter policy asks for remains
+		{"wealth", "", "", false, "", "", NoWay},
+		{"wealth", "cert", "", false, "", "", ""},
+		{"wealth", "cert password", "", true, "", "", NeedsGrant},
+		{"wealth", "password phone", "", true, "", "", ""},
 	} {
 		over, err := ParseOverlay(c.over)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := Person{EverActive: c.ever, Held: holdings(kindset(c.held)), Grants: []Grant{grantOf(2)}, Owed: []Duty{Terms}}
+		p := Person{EverActive: c.ever, Held: holdings(kindset(c.held)), Grants: []Grant{grantOf(2)}, Owed: []Duty{Terms}, Never: named(c.never)}
 		for i := range p.Held {
 			p.Held[i].Suspended = kindset(c.shut).has(p.Held[i].Kind)
 		}

@@ -105,6 +105,7 @@ func randomWorld(d dice) world {
 	p.Blocks[0].Enrol = append(p.Blocks[0].Enrol, randomLines(d, false)...)
 	p.Blocks[0].Replace = append(p.Blocks[0].Replace, randomLines(d, true)...)
 	w := world{known: true, rules: p.Rules(audiences[d(3)]), ever: d(4) > 0, held: randomSet(d, factors|bit(Recovery))}
+	w.never = randomSet(d, factors) &^ w.held
 	w.ill = w.held & randomSet(d, factors) & randomSet(d, factors)
 	w.can = randomSet(d, setOf(Cert, Password, TOTP, Phone, Passkey, Recovery, Invite, Mail, Call, Spoken))
 	for range d(3) {
@@ -148,8 +149,8 @@ func (w world) within(d dice) (states int, err error) {
 // String tells a world for a failing test.
 func (w world) String() string {
 	b := Block{Enrol: w.rules.Enrol, Replace: w.rules.Replace, Fresh: w.rules.Fresh}
-	return fmt.Sprintf("%v\n%vactive %v, holds %v, suspended %v, has %v, requests %v", w.rules.Login, (&Policies{Blocks: []Block{b}}).String(),
-		w.ever, w.held.kinds(), w.ill.kinds(), w.can.kinds(), w.grants)
+	return fmt.Sprintf("%v\n%vactive %v, holds %v, never held %v, suspended %v, has %v, requests %v", w.rules.Login, (&Policies{Blocks: []Block{b}}).String(),
+		w.ever, w.held.kinds(), w.never.kinds(), w.ill.kinds(), w.can.kinds(), w.grants)
 }
 
 // randomFlow is evidence as no honest door would gather it: stale, suspended, ended, of others, out of order.

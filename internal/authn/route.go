@@ -72,6 +72,7 @@ func (v *view) routes(k Kind) []route {
 				login := slices.Contains(gates, GateLogin)
 				grant := slices.Contains(gates, GateGrant) || slices.Contains(gates, GateGrant2)
 				switch {
+				case !goal.Admit() && goal.Way != ByEnrol && goal.Way != ByReplace:
 				case goal.Way == ByEnrol && !(w == ByEnrol && login): // R6: signed in, nothing else
 				case goal.Way == ByReplace && w == ByEnrol && (login || v.person.EverActive && !v.setUpAlways):
 				case only && !(w == ByReplace && grant):
@@ -268,8 +269,11 @@ func gateKinds(gates []Gate) (s set) {
 // login asks for a complete, recent combination (E12), and returns what that shows.
 func (r *route) login(v *view) (will set) {
 	var whole []set
+	fresh := slices.Contains(v.person.Never, r.kind) || v.rollOutAlways
 	for i := len(v.floors) - 1; i >= 0 && len(whole) == 0; i-- {
-		whole = v.whole(v.floors[i])
+		if i == len(v.floors)-1 || fresh {
+			whole = v.whole(v.floors[i])
+		}
 	}
 	var open []set
 	for _, c := range whole {

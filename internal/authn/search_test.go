@@ -179,7 +179,7 @@ func (o *oracle) may(k Kind, gates []Gate, replace bool, made, held, own set) bo
 			if o.recent != nil {
 				lately = *o.recent
 			}
-			if !o.signIn(held, lately) {
+			if !o.signIn(k, held, lately) {
 				return false
 			}
 		case GateGrant, GateGrant2:
@@ -263,9 +263,13 @@ func (o *oracle) complete(floor []Combination, held set) bool {
 	return false
 }
 
-// signIn is the gate login: the strictest floor of which a combination is held whole decides.
-func (o *oracle) signIn(held, own set) bool {
+// signIn is the gate login: for a kind that was never held, the strictest floor of which a combination is held whole
+// decides; for others the strictest there is.
+func (o *oracle) signIn(k Kind, held, own set) bool {
 	for i := len(o.floors) - 1; i >= 0; i-- {
+		if i < len(o.floors)-1 && !o.w.never.has(k) {
+			return false
+		}
 		if !o.complete(o.floors[i], held) {
 			continue
 		}

@@ -107,6 +107,7 @@ type Holding struct {
 }
 
 // Grant is an approved request that lets a person enrol again. It names kinds (Any: all), counts its approvers and ends.
+// From and Until must both be set: one without is never live, or counts as used. Cancelled requests are left out.
 type Grant struct {
 	ID        string
 	Kinds     []Kind
@@ -123,4 +124,5 @@ type Person struct {
 	Held       []Holding
 	Grants     []Grant
 	Owed       []Duty
+	Never      []Kind // kinds of which this person never held a credential, ended ones included; nil is the strict answer
 }
