@@ -60,6 +60,12 @@ func (f *frontier) push(leaf tlog.Hash, inner func()) {
 	}
 }
 
+// grown reports whether leaves were added since the walk began: those at the end of the stored tree are then new ones.
+func (w *walk) grown() (bool, error) {
+	size, err := w.tx.TreeSize()
+	return size > w.size, err
+}
+
 func (w *walk) align() error {
 	shift := int64(0) // how much higher rows are numbered than their leaves in the stored tree
 	for at := int64(0); ; {
@@ -70,6 +76,11 @@ func (w *walk) align() error {
 		h, isLeaf, err := w.stored.peek(0)
 		if err != nil {
 			return err
+		}
+		if !isRow && isLeaf {
+			if grown, err := w.grown(); err != nil || grown {
+				return err
+			}
 		}
 		switch {
 		case !isRow && !isLeaf:
@@ -162,26 +173,6 @@ func (w *walk) deletion(at int64, event string, h tlog.Hash) {
 
 func (w *walk) reordered(r row, belongs int64) {
 	w.report.add(Finding{Kind: Reordered, Index: r.leaf.Index, Event: r.leaf.Event, Detail: fmt.Sprintf("it belongs at leaf %d", belongs)})
-}
-
-// pending looks at events without a leaf: new ones, those whose leaf was taken away, and those slipped in with an old date.
-func (w *walk) pending() error {
-	events, err := w.tx.EventsWithoutLeaf(pendingRead)
-	if err != nil {
-		return err
-	}
-	for _, e := range events {
-		if i, ok := w.lost[LeafHash(e)]; ok && i >= 0 {
-			f := &w.report.Findings[i]
-			if f.Event == "" {
-				f.Event, f.Detail = e.ID, "the row is there, its leaf was taken away"
-			}
-			continue
-		}
-		w.report.Pending++
-		w.checkTime(Leaf{Index: -1, Event: e.ID}, e, len(w.heads))
-	}
-	return nil
 }
 
 // settle turns a row gone here and put in there into one that was moved.

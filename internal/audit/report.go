@@ -52,7 +52,7 @@ func (f Finding) String() string {
 // Report is what a verification saw. Findings is empty for an honest trail; More counts those beyond the first thousand.
 type Report struct {
 	Size        int64 // leaves
-	Pending     int   // events not yet placed, at most 10,000 are counted
+	Pending     int   // events not yet placed, at most 1,000 are counted
 	Checkpoints int   // read from the database
 	Anchored    int   // given from outside; with none, a trail cut off at its end cannot be told
 	Proven      int64 // leaves covered by a checkpoint whose root was recomputed

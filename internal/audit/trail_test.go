@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type trail struct {
 	tree   map[int64]tlog.Hash
 	heads  []Checkpoint // oldest first
 	writes int
+	marked map[string]bool // events that say that they have a leaf although they have none
 }
 
 func (s *trail) Read(_ context.Context, f func(Tx) error) error {
@@ -39,6 +41,15 @@ func (s *trail) Write(_ context.Context, f func(Tx) error) error {
 }
 
 func (s *trail) Events(q Query) (out []Event, err error) {
+	if q.IDs == nil {
+		all := slices.SortedFunc(slices.Values(s.events), func(a, b Event) int { return strings.Compare(b.ID, a.ID) })
+		for _, e := range all {
+			if (q.BeforeID == "" || e.ID < q.BeforeID) && len(out) < q.Limit {
+				out = append(out, e)
+			}
+		}
+		return out, nil
+	}
 	for _, e := range s.events {
 		if slices.Contains(q.IDs, e.ID) && len(out) < q.Limit {
 			out = append(out, e)
@@ -53,7 +64,7 @@ func (s *trail) EventsWithoutLeaf(limit int) (out []Event, err error) {
 		placed[l.Event] = true
 	}
 	for _, e := range s.events {
-		if !placed[e.ID] && len(out) < limit {
+		if !placed[e.ID] && !s.marked[e.ID] && len(out) < limit {
 			out = append(out, e)
 		}
 	}

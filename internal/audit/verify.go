@@ -22,8 +22,8 @@ import (
 //   - Only an anchor sees a trail whose end was cut off together with its checkpoints.
 
 const (
-	headsRead   = 10_000
-	pendingRead = 10_000
+	headsRead   = 1000 // stores give no more at once; anchors have all
+	pendingRead = 1000
 	pageSize    = 500
 	window      = 64 // rows looked ahead to find where an insertion or deletion ends
 
@@ -35,7 +35,7 @@ const (
 // Verify recomputes the whole trail within one transaction and names every row that was edited, deleted, inserted,
 // reordered or cut off. anchored are checkpoints from outside (ReadAnchor). The error is only for what could not be read.
 func Verify(ctx context.Context, tx Tx, v note.Verifier, anchored []string) (Report, error) {
-	w := &walk{ctx: ctx, tx: tx, lost: map[tlog.Hash]int{}, surplus: map[tlog.Hash]int{}, moved: map[int64]tlog.Hash{}}
+	w := &walk{ctx: ctx, tx: tx, lost: map[tlog.Hash]int{}, surplus: map[tlog.Hash]int{}, moved: map[int64]tlog.Hash{}, seeds: newSeeds()}
 	w.rows.fill, w.stored.fill = w.fillRows, w.fillStored
 	if err := w.readHeads(v, anchored); err != nil {
 		return Report{}, err
@@ -52,6 +52,9 @@ func Verify(ctx context.Context, tx Tx, v note.Verifier, anchored []string) (Rep
 		return Report{}, err
 	}
 	if err := w.pending(); err != nil {
+		return Report{}, err
+	}
+	if err := w.unplaced(); err != nil {
 		return Report{}, err
 	}
 	w.settle()
@@ -87,6 +90,10 @@ type walk struct {
 	nodes  []tlog.Hash // right edge of the tree as stored
 	fromDB frontier
 	anew   frontier
+
+	seeds seeds
+	full  bool  // more events wait than were read
+	known tally // of events that a leaf names or that wait for one
 
 	lost    map[tlog.Hash]int   // hashes that a row should have -> finding
 	surplus map[tlog.Hash]int   // hashes of rows that stand where they should not -> finding
@@ -132,8 +139,8 @@ func (w *walk) fillRows() ([]row, error) {
 	if err := w.ctx.Err(); err != nil {
 		return nil, err
 	}
-	leaves, err := w.tx.Leaves(w.rowAt, pageSize)
-	if err != nil || len(leaves) == 0 {
+	leaves, err := w.tx.Leaves(w.rowAt, int(min(pageSize, max(w.size-w.rowAt, 1))))
+	if err != nil || len(leaves) == 0 || leaves[0].Index >= w.size { // later ones came after the walk began
 		return nil, err
 	}
 	ids := make([]string, len(leaves))
@@ -154,6 +161,7 @@ func (w *walk) fillRows() ([]row, error) {
 		rows[i] = row{leaf: l, absent: !there}
 		if there {
 			rows[i].now = LeafHash(e)
+			w.seeds.add(&w.known, e.ID)
 			heads, _ := slices.BinarySearchFunc(w.heads, l.Index+1, func(h head, x int64) int { return cmp.Compare(h.Size, x) })
 			w.checkTime(l, e, heads)
 		}

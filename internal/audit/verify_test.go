@@ -117,6 +117,12 @@ func TestSEC_G1_EachRowThatWasTouchedIsNamed(t *testing.T) {
 			delete(tr.tree, tlog.StoredHashIndex(1, 49))
 		}, []Finding{{Kind: TreeEdited, Index: 99}, {Kind: TreeEdited, Index: 99}}},
 		{"a node of the tree deleted", func(t *testing.T, tr *trail) { delete(tr.tree, tlog.StoredHashIndex(3, 2)) }, []Finding{{Kind: TreeEdited, Index: 23}, {Kind: TreeEdited, Index: 31}}},
+		{"slipped in, marked as placed", func(t *testing.T, tr *trail) {
+			tr.events, tr.marked = append(tr.events, forged()), map[string]bool{forged().ID: true}
+		}, []Finding{{Kind: Inserted, Index: -1, Event: forged().ID}}},
+		{"leaf deleted, still marked as placed", func(t *testing.T, tr *trail) {
+			tr.leaves, tr.marked = slices.Delete(tr.leaves, 42, 43), map[string]bool{id(42): true}
+		}, []Finding{{Kind: Deleted, Index: 42, Event: id(42)}}},
 		{"slipped in with an old date", func(t *testing.T, tr *trail) {
 			e := forged()
 			e.At = start.Add(-time.Hour)
@@ -344,6 +350,16 @@ func TestVerifyRefusesForeignAnchors(t *testing.T) {
 	}
 	if r := verify(t, tr, v, append(anchor.notes, fork.Note)); r.OK() || r.Findings[0].Kind != Disagree {
 		t.Errorf("two roots of one size: %v", r.Findings)
+	}
+}
+
+func TestManyWaitingEventsAreNoForgery(t *testing.T) {
+	tr, _, anchor, v := grown(t, 30)
+	for i := range pendingRead + 200 {
+		tr.events = append(tr.events, event(30+i))
+	}
+	if r := verify(t, tr, v, anchor.notes); !r.OK() || r.Pending != pendingRead {
+		t.Errorf("%d pending, %v", r.Pending, r.Findings)
 	}
 }
 
