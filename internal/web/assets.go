@@ -12,6 +12,8 @@ import (
 	"sync"
 )
 
+//go:generate go run ./assets/build
+
 //go:embed assets/dist
 var dist embed.FS
 

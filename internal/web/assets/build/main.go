@@ -1,5 +1,5 @@
-// Command build makes the style sheet and the script of the pages: esbuild as a Go library, no Node. Run it from the root
-// of the module (make assets); a test compares what it makes with what is committed.
+// Command build makes the style sheet and the script of the pages: esbuild as a Go library, no Node. It is run in
+// internal/web by go generate (make assets); a test compares what it makes with what is committed.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	if err := bundle.Write("internal/web/assets"); err != nil {
+	if err := bundle.Write("assets"); err != nil {
 		fmt.Fprintln(os.Stderr, "assets:", err)
 		os.Exit(1)
 	}
