@@ -30,8 +30,8 @@ var counted = []struct {
 	{"limiter", "Evidence that was not looked at because of too many attempts.", []string{"kind"}},
 	{"throttled", "Requests that were refused because of too many, by message code.", []string{"code"}},
 	{"hashing_refused", "Password hashes that were refused because the queue was full.", []string{}},
-	{"mail", "Mails by what became of them: sent, retried, failed.", []string{"result"}},
-	{"job", "Runs of periodic work, by job and result.", []string{"job", "result"}},
+	{"mail", "Mails by what became of them, and by template.", []string{"result", "template"}},
+	{"job", "Runs of periodic work, by name and result.", []string{"name", "result"}},
 }
 
 // NewMetrics makes the registry and every metric in it.

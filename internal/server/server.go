@@ -112,10 +112,16 @@ func (c complaints) Write(p []byte) (int, error) {
 
 // Listen opens the sockets, so that the addresses are known and a port that is taken is seen at once.
 func (s *Server) Listen() error {
-	var err error
-	if s.pagesAt, err = net.Listen("tcp", s.Settings.Listen); err != nil {
+	l, err := net.Listen("tcp", s.Settings.Listen)
+	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.Settings.Listen, err)
 	}
+	return s.ListenOn(l)
+}
+
+// ListenOn is Listen with a socket for the pages that is open already. When it fails the socket is closed.
+func (s *Server) ListenOn(pages net.Listener) (err error) {
+	s.pagesAt = pages
 	if s.Settings.Operations == "" {
 		return nil
 	}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"doorward/internal/admin"
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/authn/onetime"
+	"doorward/internal/authn/password"
+	"doorward/internal/authn/totp"
+	"doorward/internal/login"
+	"doorward/internal/mail"
+	"doorward/internal/secret"
+	"doorward/internal/selfservice"
+	"doorward/internal/server"
+	"doorward/internal/sqlstore"
+	"doorward/internal/web"
+	"doorward/internal/web/account"
+	"doorward/internal/web/console"
+	"doorward/internal/web/help"
+	"doorward/internal/web/signin"
+)
+
+// The wiring: every part is made here, once, by hand, and handed what it needs. Nothing registers itself.
+
+// ground is what every command stands on: the key ring and the database.
+type ground struct {
+	conf  config
+	clock func() time.Time
+	log   *slog.Logger
+	ring  *secret.Ring
+	store *sqlstore.Store
+}
+
+// open reads the configuration and opens ring and database.
+func (c *call) open() (*ground, error) {
+	conf, err := readConfig(c.Config, c.environ)
+	if err != nil {
+		return nil, err
+	}
+	return openGround(c.ctx, conf, c.clock, c.logger(conf.Log))
+}
+
+func openGround(ctx context.Context, conf config, clock func() time.Time, log *slog.Logger) (*ground, error) {
+	g := &ground{conf: conf, clock: clock, log: log}
+	var err error
+	if g.ring, err = secret.LoadRing(conf.Keys.File); err != nil {
+		return nil, err
+	}
+	g.store, err = sqlstore.Open(ctx, conf.Database.Address, g.ring, sqlstore.Options{Clock: clock, Conns: conf.Database.Connections})
+	return g, err
+}
+
+// Close gives the database back.
+func (g *ground) Close() error { return g.store.Close() }
+
+func (g *ground) realms() *admin.Realms {
+	return &admin.Realms{Store: sqlstore.For[admin.RealmTx](g.store), Clock: g.clock}
+}
+
+// signer signs checkpoints of the audit trail.
+func (g *ground) signer() (note.Signer, error) { return audit.NewSigner(g.ring.Signer("audit")) }
+
+// verifierKey is the public side of signer, in the form to keep elsewhere.
+func (g *ground) verifierKey() (string, error) {
+	return audit.VerifierKey(g.ring.Signer("audit").Public().(ed25519.PublicKey))
+}
+
+// anchors are the places outside of the database that keep checkpoints.
+func (g *ground) anchors() []audit.Anchor {
+	if g.conf.Audit.Anchor == "" {
+		return nil
+	}
+	return []audit.Anchor{&audit.File{Path: g.conf.Audit.Anchor}}
+}
+
+// house is the running program behind its doors.
+type house struct {
+	*ground
+	metrics   *server.Metrics
+	cache     *admin.Cache
+	passwords *password.Method
+	login     *login.Service
+	people    *admin.People
+	site      *web.Site
+	mux       *http.ServeMux
+	stops     []func()
+}
+
+// build makes the house on its ground. dev shows the gallery of pages.
+func build(ctx context.Context, g *ground, dev bool) (h *house, err error) {
+	h = &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux()}
+	defer func() {
+		if err != nil {
+			h.Close()
+		}
+	}()
+	if h.cache, err = admin.NewCache(ctx, sqlstore.For[admin.CacheTx](g.store), g.log); err != nil {
+		return nil, err
+	}
+	h.stops = append(h.stops, g.store.Watch(func() {
+		if err := h.cache.Refresh(context.WithoutCancel(ctx)); err != nil {
+			g.log.Error("the realms could not be read again; those before stay", slog.String("error", err.Error()))
+		}
+	}))
+	list, err := blocklist(g.conf.Passwords.List)
+	if err != nil {
+		return nil, err
+	}
+	h.passwords = password.New(password.Config{
+		Pepper: g.ring.Pepper, Params: h.hashing, Workers: g.conf.Passwords.Workers, Queue: g.conf.Passwords.Queue, Blocklist: list,
+	})
+	h.login, err = login.New(login.Config{
+		Store: sqlstore.For[login.Tx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch, Log: g.log,
+		Count: h.metrics.Count,
+		Methods: []authn.Method{
+			h.passwords,
+			totp.New(totp.Config{}),
+			onetime.New(authn.Invite),
+			onetime.New(authn.Mail),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.people = &admin.People{Store: sqlstore.For[admin.PeopleTx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock}
+	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
+
+	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
+		signin.Pages, account.Pages, console.Pages, help.Pages)
+	h.site.Mount(h.mux)
+	signin.New(signin.Options{Logins: h.login}).Mount(h.site, h.mux)
+	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
+	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
+	help.New(h.site).Mount(h.mux)
+	return h, nil
+}
+
+// Close stops what the house runs by itself; the ground stays.
+func (h *house) Close() {
+	for _, stop := range h.stops {
+		stop()
+	}
+	if h.passwords != nil {
+		h.passwords.Close()
+	}
+}
+
+// hashing is what a realm asks of password hashes.
+func (h *house) hashing(realm string) password.Params {
+	r, err := h.cache.Realm(realm)
+	if err != nil {
+		return password.Floor
+	}
+	return password.Params(r.Password)
+}
+
+// door is the one door of all realms.
+func (h *house) door() server.Door {
+	return server.Door{
+		Name: "realm", Serves: h.cache.Serves, Handler: h.site.Handler(h.mux),
+		Pattern: func(r *http.Request) string { _, p := h.mux.Handler(r); return p },
+	}
+}
+
+// checks are what this node needs to be ready.
+func (h *house) checks() []server.Check {
+	return []server.Check{
+		{Name: "database", Run: h.store.Ping},
+		{Name: "keys", Run: h.store.CheckRing},
+		server.CheckClock(h.clock, h.store.Clock),
+		{Name: "realms", Run: func(context.Context) error {
+			if len(h.cache.All()) == 0 {
+				return errors.New("no realm yet: doorward apply realm.toml")
+			}
+			return nil
+		}},
+	}
+}
+
+// sender is how mail leaves.
+func (g *ground) sender() (mail.Sender, error) {
+	if g.conf.Mail.Directory != "" {
+		return &mail.Directory{Path: g.conf.Mail.Directory}, os.MkdirAll(g.conf.Mail.Directory, 0o700)
+	}
+	return mail.NewSMTP(g.conf.Mail.SMTP)
+}
+
+// blocklist reads the operator's list of breached passwords; nil without one.
+func blocklist(path string) (*password.List, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("passwords.list: %w", err)
+	}
+	defer f.Close()
+	list, err := password.LoadList(f)
+	if err != nil {
+		return nil, fmt.Errorf("passwords.list %s: %w", path, err)
+	}
+	return list, nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"doorward/internal/audit"
+	"doorward/internal/job"
+	"doorward/internal/mail"
+	"doorward/internal/sqlstore"
+)
+
+// What runs by itself on a node.
+//
+//   - Mail: every node delivers; a commit that enqueues mail wakes it, and a look now and then finds what is due again.
+//   - The audit tree: one node at a time (leased). Every node looks each second, with a read alone, whether there is an
+//     event to place, and wakes the job only then: an idle house writes nothing.
+//   - The sweep of what has expired: one node at a time.
+
+const (
+	mailEvery  = 20 * time.Second
+	auditLook  = time.Second
+	auditEvery = time.Minute
+	sweepEvery = 10 * time.Minute
+)
+
+// work starts everything and returns a function that waits for its end after ctx is done.
+func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error, err error) {
+	signer, err := h.signer()
+	if err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	sequencer := &audit.Sequencer{Store: sqlstore.For[audit.Tx](h.store), Signer: signer, Anchors: h.anchors()}
+	runner := &job.Runner{
+		Store: sqlstore.For[job.Tx](h.store), Clock: h.clock, Holder: host + "/" + id.String(), Log: h.log, Count: h.metrics.Count,
+		Jobs: []job.Job{
+			{Name: "audit", Every: auditEvery, Run: sequencer.Run},
+			{Name: "sweep", Every: sweepEvery, Run: h.sweep},
+		},
+	}
+	if err := runner.Start(ctx); err != nil {
+		return nil, err
+	}
+	worker := &mail.Worker{Store: sqlstore.For[mail.Tx](h.store), Sender: sender, Clock: h.clock, From: h.conf.Mail.From, Count: h.metrics.Count}
+	var running sync.WaitGroup
+	running.Go(func() { h.deliver(ctx, worker) })
+	running.Go(func() { h.place(ctx, func() { runner.Wake("audit") }) })
+	return func() error {
+		running.Wait()
+		runner.Stop()
+		// What happened last is placed and signed before the node is gone, so that a cut-off end would show.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := sequencer.Checkpoint(last, h.clock()); err != nil {
+			return fmt.Errorf("sign the last checkpoint: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// deliver sends mail until ctx is done.
+func (h *house) deliver(ctx context.Context, worker *mail.Worker) {
+	due := make(chan struct{}, 1)
+	stop := h.store.WatchTopic("mail", func() {
+		select {
+		case due <- struct{}{}:
+		default:
+		}
+	})
+	defer stop()
+	ticker := time.NewTicker(mailEvery)
+	defer ticker.Stop()
+	for {
+		if _, err := worker.Deliver(ctx); err != nil && ctx.Err() == nil {
+			h.log.Error("mail could not be taken from the outbox", slog.String("error", err.Error()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-due:
+		case <-ticker.C:
+		}
+	}
+}
+
+// place wakes the sequencer while there are events without a place in the tree.
+func (h *house) place(ctx context.Context, wake func()) {
+	ticker := time.NewTicker(auditLook)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		var waiting []audit.Event
+		err := h.store.Read(ctx, func(tx *sqlstore.Tx) (err error) { waiting, err = tx.EventsWithoutLeaf(1); return err })
+		if err != nil && !errors.Is(err, context.Canceled) {
+			h.log.Error("the audit trail could not be looked at", slog.String("error", err.Error()))
+		}
+		if len(waiting) > 0 {
+			wake()
+		}
+	}
+}
+
+// sweepRounds bounds one run: each round is a transaction of its own, so that nobody waits long for the writer.
+const sweepRounds = 20
+
+func (h *house) sweep(ctx context.Context, now time.Time) error {
+	for range sweepRounds {
+		n := 0
+		err := h.store.Write(ctx, func(tx *sqlstore.Tx) (err error) { n, err = tx.Sweep(now); return err })
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return nil
+}

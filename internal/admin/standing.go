@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"context"
+
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/login"
+)
+
+// Disable shuts somebody out: sessions, open flows and links end in the same transaction, and nothing lets them in until
+// they are enabled again; what they hold stays. It fails with fault.NotFound or fault.Forbidden where the actor may not,
+// and with fault.Conflict "last-administrator" for the only active administrator of an organization (REQ B49). Doing it
+// twice changes nothing.
+func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (directory.Person, error) {
+	now := s.Clock()
+	var p directory.Person
+	err := s.Store.Write(ctx, func(tx PeopleTx) (err error) {
+		if p, err = s.whom(tx, by, directory.Disable, id); err != nil || p.State == directory.Disabled {
+			return err
+		}
+		if p.Role == directory.Administrator && p.State == directory.Active {
+			admins, err := tx.Administrators(p.Realm, p.Organization)
+			if err != nil {
+				return err
+			}
+			if len(admins) < 2 {
+				return fault.New(fault.Conflict, "last-administrator")
+			}
+			// Two who disable each other at once must not both succeed: each moves the other's version too.
+			for _, a := range admins {
+				if a.ID == p.ID {
+					continue
+				}
+				if err := tx.UpdatePerson(a); err != nil {
+					return err
+				}
+			}
+		}
+		p.State = directory.Disabled
+		if err := tx.UpdatePerson(p); err != nil {
+			return err
+		}
+		ended, err := tx.EndSessions(p.Realm, p.ID, "", "disabled", now)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
+			return err
+		}
+		tx.Bump()
+		if ended > 0 {
+			if err := tx.Enqueue(by.NoticeTo(p, now, "sessions-ended", nil)); err != nil {
+				return err
+			}
+		}
+		return tx.Audit(by.EventAbout(p, now, "person.disabled", reason, map[string]string{"name": p.Name}))
+	})
+	return p, err
+}
+
+// Enable lets somebody in again who was disabled: back to where they were before. Doing it twice changes nothing.
+func (s *People) Enable(ctx context.Context, by login.By, id, reason string) (directory.Person, error) {
+	now := s.Clock()
+	var p directory.Person
+	err := s.Store.Write(ctx, func(tx PeopleTx) (err error) {
+		if p, err = s.whom(tx, by, directory.Disable, id); err != nil || p.State != directory.Disabled {
+			return err
+		}
+		p.State = directory.Invited
+		if p.EverActive() {
+			p.State = directory.Active
+		}
+		if err := tx.UpdatePerson(p); err != nil {
+			return err
+		}
+		tx.Bump()
+		return tx.Audit(by.EventAbout(p, now, "person.enabled", reason, map[string]string{"name": p.Name}))
+	})
+	return p, err
+}
+
+// CommandLine is who acts when somebody at the machine does: as an owner, named "cli" in the trail (DESIGN 15: whoever
+// holds the machine holds the command line).
+func CommandLine(r *login.Realm, staff directory.Organization) login.By {
+	return login.By{Signed: login.Signed{Realm: r, Organization: staff, Person: directory.Person{
+		ID: "cli", Realm: r.ID, Organization: staff.ID, Name: r.Operator, Role: directory.Owner, State: directory.Active,
+	}}}
+}
