@@ -45,6 +45,15 @@
 //		return web.Redirect(w, r, "/signin/code") // 303
 //	})
 //
+// # Components
+//
+// Drawn as {{template "NAME" VALUE}}, where the value comes from a method of View: "field" ($.Field and its chain: Of, Help,
+// Email, Password, NewPassword, Code, Typed, Search, Select, Lines, Maybe, First …), "note" ($.Note tone head text),
+// "empty" ($.Empty icon head text, then Do), "countdown" ($.Countdown until total over), "qr" ($.QR, or $.StoreQR for a
+// store's address), "copy" ($.Copy id label), "pager" (a field of type Pager), "username" (the address). Functions: icon,
+// address, tel, initials, groups, seq, list. Times and numbers: Time, Day, Date, Exact, Clock, Ago, Span, Number, Machine.
+// A page's own field or method of the same name hides that of View. /dev/pages/web/components shows them all.
+//
 // # The rules
 //
 //   - Words come from the catalogue (see web/catalog), through T, or Rich where a message has **strong** or [link](name).

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // zones of people, wherever the program runs
 
@@ -55,12 +56,20 @@ func (s *Site) visit(r *http.Request, realm *directory.Realm) *Visit {
 	return v
 }
 
+// zones keeps what was loaded: the standard library reads the file anew at every call. There are some hundred names.
+var zones sync.Map
+
 // zone loads an IANA zone; UTC where it is unknown, since a wrong name in the data must not break a page.
 func zone(name string) *time.Location {
-	if l, err := time.LoadLocation(name); err == nil {
-		return l
+	if l, ok := zones.Load(name); ok {
+		return l.(*time.Location)
 	}
-	return time.UTC
+	l, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return time.UTC
+	}
+	zones.Store(name, l)
+	return l
 }
 
 // For makes the visit speak the language and keep the time zone of a person who is known, unless they chose another
