@@ -41,3 +41,10 @@ func (s *Store) Await(n int) {
 
 // Commits counts the commits of the writer so far.
 func (s *Store) Commits() int64 { return s.group.commits.Load() }
+
+// AwaitListening returns when notifications are heard.
+func (s *Store) AwaitListening() {
+	for !s.listening.Load() {
+		runtime.Gosched()
+	}
+}

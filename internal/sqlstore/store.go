@@ -49,8 +49,9 @@ type Store struct {
 	group    *group          // SQLite only
 	readers  readers         // SQLite only
 
-	epoch    atomic.Int64
-	watchers watchers
+	epoch     atomic.Int64
+	watchers  watchers
+	listening atomic.Bool // a notification would be heard
 
 	stop    context.CancelFunc // ends the goroutines of watch.go
 	running sync.WaitGroup

@@ -109,6 +109,8 @@ func (s *Store) hear(ctx context.Context) (err error) {
 	if _, err := conn.Exec(ctx, `LISTEN doorward`); err != nil {
 		return err
 	}
+	s.listening.Store(true)
+	defer s.listening.Store(false)
 	_ = s.readEpoch(ctx) // what was said while nobody listened
 	for {
 		n, err := conn.WaitForNotification(ctx)
