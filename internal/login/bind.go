@@ -35,7 +35,7 @@ func (p *proving) bound(tx Tx) error {
 		}
 		old.State, old.Ended = authn.Ended, p.now
 		if err := tx.UpdateCredential(old); err != nil {
-			return moved(err)
+			return movedOn(err)
 		}
 		ended++
 		if err := tx.Audit(p.s.event(p.c, *f, "credential.ended", audit.Event{
@@ -106,7 +106,7 @@ func Notice(r directory.Realm, to, by directory.Person, template string, now tim
 	}
 }
 
-func moved(err error) error {
+func movedOn(err error) error {
 	if err != nil {
 		return errMoved
 	}

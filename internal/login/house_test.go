@@ -235,6 +235,17 @@ func (u *user) connects(v login.View) {
 	must(u.h.t, err)
 }
 
+// laxer takes fresh out of the realm's policy.
+func (h *house) laxer(t *testing.T) {
+	t.Helper()
+	policies, err := authn.ParsePolicies(strings.Replace(h.realm.Policy, "fresh ", "# ", 1))
+	must(t, err)
+	if policies.Rules(authn.Members).Fresh {
+		t.Fatal("the policy is as fresh as before")
+	}
+	h.realm.Policies = policies
+}
+
 // expect fails unless the view asks for the act with the kind.
 func expect(t *testing.T, v login.View, act authn.Act, what any) {
 	t.Helper()

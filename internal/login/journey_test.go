@@ -140,6 +140,48 @@ func TestREQ_B73_ForgottenPasswordProvesTheSecondFactorToo(t *testing.T) {
 	})
 }
 
+// A mailbox thief who waits until the owner has shown their second factor gains nothing by following the link again.
+func TestSEC_TMBX_TakingAFlowOverTakesNoProofAlong(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := context.Background()
+		u := h.person("Anna", directory.Member).setUp()
+		h.clock.advance(time.Hour)
+		must(t, h.login.Forgot(ctx, u.caller(), u.address))
+		token := u.link(login.Password)
+		v := u.proves(u.follow(login.Password, token), authn.TOTP, u.code())
+		expect(t, v, authn.ActBind, authn.Password)
+		thief := &user{h: h, id: u.id, address: u.address, network: "203.0.113.9"}
+		v = thief.follow(login.Password, token)
+		expect(t, v, authn.ActProve, authn.TOTP)
+		if _, err := thief.prove(v, authn.Password, "umbrella stand in autumn 81"); err == nil {
+			t.Fatal("a new password without the second factor")
+		}
+		// The same in a set-up: the owner has shown the password once more, the thief has to know it too.
+		b := h.person("Bert", directory.Member)
+		token = b.invite()
+		v = b.proves(b.follow(login.SetUp, token), authn.Password, b.password)
+		v = b.proves(b.chooses(v), authn.TOTP, b.code())
+		b.proves(v, authn.Password, b.password)
+		thief = &user{h: h, id: b.id, address: b.address, network: "203.0.113.9", key: b.key}
+		expect(t, thief.follow(login.SetUp, token), authn.ActProve, authn.Password)
+		// And where the policy does not ask to show again what was enrolled.
+		h.laxer(t)
+		c := h.person("Cleo", directory.Member)
+		token = c.invite()
+		c.proves(c.follow(login.SetUp, token), authn.Password, c.password)
+		h.clock.advance(time.Second)
+		thief = &user{h: h, id: c.id, address: c.address, network: "203.0.113.9"}
+		v = thief.chooses(thief.follow(login.SetUp, token))
+		v = thief.proves(v, authn.TOTP, thief.code())
+		expect(t, v, authn.ActProve, authn.Password)
+		// Undisturbed, such a policy lets the person through without asking twice.
+		d := h.person("Dora", directory.Member)
+		v = d.proves(d.follow(login.SetUp, d.invite()), authn.Password, d.password)
+		v = d.proves(d.chooses(v), authn.TOTP, d.code())
+		expect(t, v, authn.ActPerform, authn.Terms)
+	})
+}
+
 func TestREQ_B26_WhoDeclinesIsNotLetIn(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		admin := h.person("Clara", directory.Administrator).setUp()

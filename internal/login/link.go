@@ -175,6 +175,7 @@ func (s *Service) lead(tx Tx, c Caller, ot authn.OneTime, p directory.Person, no
 		}
 		if err == nil && f.State == authn.FlowOpen && now.Before(f.Expires) {
 			f.Now, f.Open = now, authn.Question{} // a seed shown on the other device is not shown again
+			f.Evidence = moved(f.Evidence, ot, now)
 			return f, true, nil
 		}
 	}
@@ -187,6 +188,29 @@ func (s *Service) lead(tx Tx, c Caller, ot authn.OneTime, p directory.Person, no
 		f.Goal = authn.Goal{Bind: authn.Password, Way: authn.ByReplace}
 	}
 	return f, false, nil
+}
+
+// moved is what a flow keeps when its link is followed again. Whoever has the mailbox can do that, so nothing that was
+// proven before may carry them on: else a thief would wait until the owner has shown their second factor and take the
+// flow over. What was bound stays bound; lastMove says from when on it counts towards admission.
+func moved(evidence []authn.Evidence, ot authn.OneTime, now time.Time) []authn.Evidence {
+	kept := []authn.Evidence{{Kind: ot.Kind, Credential: ot.ID, At: now}}
+	for _, e := range evidence {
+		if e.Bound {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// lastMove is when a flow came to its browser by a link; zero for a flow that began there.
+func lastMove(evidence []authn.Evidence) (at time.Time) {
+	for _, e := range evidence {
+		if info, _ := authn.Info(e.Kind); !info.Held && e.At.After(at) {
+			at = e.At
+		}
+	}
+	return at
 }
 
 // Forgot sends a link to set a new password, if there is anybody to send it to. Its answer is always nil unless the

@@ -18,6 +18,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -196,12 +197,22 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	if err != nil {
 		return st, err
 	}
+	rules.Fresh = rules.Fresh || elsewhere(st.flow)
 	st.step = authn.Next(rules, p, counted(st.flow))
 	return st, nil
 }
 
-// counted drops proofs that are too old to admit anybody. Once-only evidence and what was bound here stay: they only
-// ever lead to further proofs.
+// elsewhere reports whether something was bound long ago, or in another browser before the link was followed again. It
+// was not this visitor who chose that password, as far as anybody knows: it has to be shown, whatever the policy says.
+func elsewhere(f authn.Flow) bool {
+	move := lastMove(f.Evidence)
+	return slices.ContainsFunc(f.Evidence, func(e authn.Evidence) bool {
+		return e.Bound && (e.At.Before(move) || f.Now.Sub(e.At) > ProofLife)
+	})
+}
+
+// counted drops proofs that are too old to admit anybody. Once-only evidence and what was bound here stay; they lead to
+// further steps, and what was bound admits only as long as elsewhere says no.
 func counted(f authn.Flow) authn.Flow {
 	kept := make([]authn.Evidence, 0, len(f.Evidence))
 	for _, e := range f.Evidence {
