@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,9 @@ func (p *tab) withoutScripts() {
 	})
 }
 
+// plain keeps file names easy to type.
+var plain = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+
 // shots is where pictures are kept, to be looked at; git does not keep them.
 const shots = "shots"
 
@@ -231,7 +235,7 @@ func (p *tab) keep(name string) string {
 	if err := os.MkdirAll(shots, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
-	file := filepath.Join(shots, strings.NewReplacer("/", "-", " ", "-").Replace(p.t.Name()+"-"+name)+".png")
+	file := filepath.Join(shots, plain.ReplaceAllString(p.t.Name()+"-"+name, "-")+".png")
 	if err := os.WriteFile(file, picture, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
