@@ -96,10 +96,10 @@ func wipe(t *testing.T, dsn string) {
 	if strings.HasPrefix(dsn, "sqlite:") {
 		return
 	}
-	exec(t, dsn, `DROP SCHEMA public CASCADE; CREATE SCHEMA public`)
+	execute(t, dsn, `DROP SCHEMA public CASCADE; CREATE SCHEMA public`)
 }
 
-func exec(t *testing.T, dsn, text string) {
+func execute(t *testing.T, dsn, text string) {
 	t.Helper()
 	driver, name := "pgx", dsn
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
@@ -122,11 +122,11 @@ func TestDatabaseAheadOfTheProgramOpens(t *testing.T) {
 		if _, err := open(t, dsn, ring); err != nil {
 			t.Fatal(err)
 		}
-		exec(t, dsn, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, TRUE)`)
-		exec(t, dsn, `ALTER TABLE person ADD COLUMN later TEXT NOT NULL DEFAULT ''`)
+		execute(t, dsn, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, TRUE)`)
+		execute(t, dsn, `ALTER TABLE person ADD COLUMN later TEXT NOT NULL DEFAULT ''`)
 		t.Cleanup(func() {
-			exec(t, dsn, `DELETE FROM goose_db_version WHERE version_id = 9999`)
-			exec(t, dsn, `ALTER TABLE person DROP COLUMN later`)
+			execute(t, dsn, `DELETE FROM goose_db_version WHERE version_id = 9999`)
+			execute(t, dsn, `ALTER TABLE person DROP COLUMN later`)
 		})
 		s, err := open(t, dsn, ring)
 		if err != nil {
@@ -208,7 +208,7 @@ func TestSEC_SecretsAreNotInTheDatabase(t *testing.T) {
 			}
 		}
 		// A sealed value opens in its own row only.
-		exec(t, dsn, `INSERT INTO credential (id, realm, person, kind, state, name, model, data, created, last_used, ended, version)
+		execute(t, dsn, `INSERT INTO credential (id, realm, person, kind, state, name, model, data, created, last_used, ended, version)
 			SELECT 'thief', realm, 'q', kind, state, name, model, data, created, last_used, ended, version FROM credential WHERE id = 'c'`)
 		err := s.Read(t.Context(), func(tx *sqlstore.Tx) error { _, err := tx.Credentials("r", "q"); return err })
 		if !errors.Is(err, secret.ErrSealed) {

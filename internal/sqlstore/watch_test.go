@@ -103,7 +103,7 @@ func TestListenerComesBack(t *testing.T) {
 	a.AwaitListening()
 	put(t, b, bump)
 	<-calls
-	exec(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN doorward'`)
+	execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN doorward'`)
 	put(t, b, bump) // nobody listens, or the new connection does
 	<-calls
 	put(t, b, bump)
