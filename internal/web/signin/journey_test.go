@@ -179,6 +179,72 @@ func TestREQ_B15_B20_B22_B23_B24_B25_B27_B81_B83_B87_SetUpWithEveryMistake(t *te
 	})
 }
 
+// A set-up that was left goes on where it was, in another browser; what was done is not asked again.
+func TestREQ_B15_ASetUpGoesOnElsewhere(t *testing.T) {
+	r := rig.New(t, testdb.SQLite(t))
+	_, link := r.Invite(r.Organization("Alder Works", false), directory.Member, "Max Alder", "max@alder.example")
+	w := &walk{t: t, rig: r, c: r.Browser("192.0.2.10"), me: r.Mind("max@alder.example")}
+	w.get(link)
+	w.right(nil, "Choose a password")
+	w.right(map[string]string{"new-password": good}, "Choose your authenticator")
+	at := w.page.URL.String()
+	w.get(w.page.Link("Finish later"))
+	if !strings.Contains(w.page.Main(), "close this window") {
+		t.Errorf("it does not say how to go on: %s", w.page.Main())
+	}
+	r.Clock.Advance(48 * time.Hour)
+	old := w.c
+	w.c = r.Browser("203.0.113.4")
+	w.get(at)
+	if w.page.Status != 410 {
+		t.Errorf("the flow opens in a browser it does not belong to: %d", w.page.Status)
+	}
+	w.get(link)
+	if !strings.HasPrefix(w.page.Title(), "Welcome back") {
+		t.Errorf("title %q", w.page.Title())
+	}
+	w.right(nil, "Choose your authenticator")
+	w.c = old
+	w.get(at)
+	if w.page.Status != 410 {
+		t.Errorf("the flow still opens where it was left: %d", w.page.Status)
+	}
+}
+
+// Guessing ends in the same way for everybody: after ten wrong passwords a wait, which the page and the header say.
+func TestSEC_T6_GuessesEndAlikeForKnownAndUnknownAddresses(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
+		r := rig.New(t, s)
+		r.Join(r.Organization("Alder Works", false), directory.Member, "Max Alder", "max@alder.example")
+		guesses := func(address string) (statuses []int) {
+			w := &walk{t: t, rig: r, c: r.Browser("192.0.2.60"), me: r.Mind(address)}
+			for range 13 {
+				if f := pageForm(w); f == nil || !f.Asks("current-password") {
+					w.get("/signin")
+					w.send(map[string]string{"username": address})
+				}
+				w.send(map[string]string{"current-password": "quite another one 55"})
+				statuses = append(statuses, w.page.Status)
+				if w.page.Status == 429 && (w.page.Header.Get("Retry-After") == "" || !strings.Contains(w.page.Text("error-summary"), "minutes")) {
+					t.Errorf("it does not say how long to wait: %s", w.page.Main())
+				}
+			}
+			return statuses
+		}
+		known, unknown := guesses("max@alder.example"), guesses("nobody@alder.example")
+		if !slices.Equal(known, unknown) || known[0] != 422 || known[12] != 429 {
+			t.Errorf("known %v, unknown %v", known, unknown)
+		}
+	})
+}
+
+func pageForm(w *walk) *walker.Form {
+	if w.page == nil {
+		return nil
+	}
+	return w.page.Form()
+}
+
 // A forgotten password needs the authenticator too, and ends with words, not with a session.
 func TestREQ_B73_AForgottenPasswordAlsoProvesTheSecondFactor(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
