@@ -40,15 +40,17 @@ func tokens(s string) []string {
 }
 
 // fillers say nothing about what somebody looks for; a query that has other words is not held to them.
-var fillers = map[string]bool{}
+var fillers = wordSet(`a an and are can do does how i if in is it me my not of on or the this to what when where who why with you your
+	aber auf das dem den der die ein eine hat habe ich ist kann kein keine mein meine mich mir mit nicht oder und von was wenn wer wie wo zu
+	au avec ce comment de des du en est et il j je la le les ma mes mon ne ou pas pour puis que quel quelle qui quoi sur un une
+	al che chi come con cosa da dei del della di e gli ho i il in io la lo ma mi mia mio non o per piu quale si sono su un una`)
 
-func init() {
-	for _, w := range strings.Fields(`a an and are can do does how i if in is it me my not of on or the this to what when where who why with you your
-		aber auf das dem den der die ein eine hat habe ich ist kann kein keine mein meine mich mir mit nicht oder und von was wenn wer wie wo zu
-		au avec ce comment de des du en est et il j je la le les ma mes mon ne ou pas pour puis que quel quelle qui quoi sur un une
-		al che chi come con cosa da dei del della di e gli ho i il in io la lo ma mi mia mio non o per piu quale si sono su un una`) {
-		fillers[w] = true
+func wordSet(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		set[w] = true
 	}
+	return set
 }
 
 // search returns the articles in which every word of the query begins a word, the best first. An empty query finds
