@@ -69,13 +69,10 @@ func readConfig(file string, environ []string) (config, error) {
 		return c, err
 	}
 	d := tomlfile.Read(file, text, &c)
-	var problems tomlfile.Problems
-	if d.Err() == nil {
-		problems = tomlfile.Override(&c, "DOORWARD", environ, notKeys...)
-	}
 	if d.Unreadable() {
 		return c, d.Err()
 	}
+	problems := tomlfile.Override(&c, "DOORWARD", environ, notKeys...)
 	c.check(d.Bad)
 	if err := d.Err(); err != nil {
 		var more tomlfile.Problems

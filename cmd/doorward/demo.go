@@ -30,7 +30,9 @@ type demoCommand struct {
 const idleMemory = 48 << 20
 
 // Run starts the demo and serves until it is told to end.
-func (cmd demoCommand) Run(c *call) error {
+func (cmd demoCommand) Run(c *call) error { return c.orderly(cmd.run(c)) }
+
+func (cmd demoCommand) run(c *call) error {
 	host, port, err := net.SplitHostPort(cmd.Listen)
 	if err != nil {
 		return usageError("--listen wants an address such as 127.0.0.1:8443")

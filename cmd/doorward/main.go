@@ -24,7 +24,9 @@ import (
 )
 
 func main() {
-	os.Exit(run(world{
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, world{
 		args: os.Args[1:], environ: os.Environ(), out: os.Stdout, errs: os.Stderr,
 		clock: func() time.Time { return time.Now().UTC() },
 	}))
@@ -85,8 +87,8 @@ func (c *call) print(value any) error {
 	return enc.Encode(value)
 }
 
-// run is the program; it returns the exit code.
-func run(w world) (code int) {
+// run is the program; it returns the exit code. It ends in order when ctx does.
+func run(ctx context.Context, w world) (code int) {
 	var cmds commands
 	exited := -1
 	parser, err := kong.New(&cmds,
@@ -106,8 +108,6 @@ func run(w world) (code int) {
 		fmt.Fprintf(w.errs, "doorward: %v; see doorward --help\n", err)
 		return misuse
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	c := &call{world: w, commands: &cmds, ctx: ctx}
 	return c.report(k.Run(c))
 }
@@ -131,6 +131,9 @@ func (c *call) report(err error) int {
 	}
 	if errors.Is(err, errSaid) {
 		return failed
+	}
+	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted; nothing was left half-done")
 	}
 	fmt.Fprintln(c.errs, "doorward: "+oneLine(words(err)))
 	return failed
@@ -156,12 +159,14 @@ func words(err error) string {
 	switch f.Code {
 	case "not-found":
 		return "there is no such thing; check the names"
-	case "exists", "address-taken", "person-exists", "address-elsewhere":
+	case "exists", "address-taken", "person-exists":
 		return "that address belongs to somebody in this realm already"
 	case "address-invalid":
 		return "that is no e-mail address Doorward can use"
 	case "role-invalid":
 		return "that role does not fit the organization: staff stand in the operator's own, members and administrators in a customer's"
+	case "last-administrator":
+		return "this is the only administrator of their organization; make another one first"
 	case "stale":
 		return "somebody changed it at the same moment; do it again"
 	case "already-active":
@@ -172,12 +177,12 @@ func words(err error) string {
 		return "others may read the key ring " + arg("path") + "; chmod 600 it, and make a new one if others were there"
 	case "ring-broken":
 		return "the key ring cannot be read: " + arg("why")
-	case "ring-wrong", "ring-mismatch":
+	case "wrong-ring":
 		return "the key ring is not the one this database was made with"
 	case "store-address":
 		return "database.address must be sqlite:PATH or postgres://…"
 	case "smtp-config":
-		return "mail." + arg("key") + ": " + arg("why")
+		return "mail.smtp." + arg("key") + ": " + arg("why")
 	}
 	if f.Err != nil {
 		return f.Err.Error()

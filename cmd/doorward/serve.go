@@ -14,7 +14,17 @@ import (
 type serveCommand struct{}
 
 // Run serves until it is told to end (SIGTERM, interrupt). SIGHUP reads the certificates again.
-func (serveCommand) Run(c *call) error {
+func (serveCommand) Run(c *call) error { return c.orderly(c.serve()) }
+
+// orderly turns the end that was asked for into success, however early it came.
+func (c *call) orderly(err error) error {
+	if c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (c *call) serve() error {
 	g, err := c.open()
 	if err != nil {
 		return err

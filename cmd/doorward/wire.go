@@ -98,8 +98,8 @@ type house struct {
 }
 
 // build makes the house on its ground. dev shows the gallery of pages.
-func build(ctx context.Context, g *ground, dev bool) (h *house, err error) {
-	h = &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux()}
+func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
+	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux()}
 	defer func() {
 		if err != nil {
 			h.Close()
@@ -143,6 +143,9 @@ func build(ctx context.Context, g *ground, dev bool) (h *house, err error) {
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
+	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {
+		return web.Redirect(w, r, "/account") // which asks to sign in first where it must
+	})
 	return h, nil
 }
 

@@ -25,7 +25,7 @@ import (
 //   - The sweep of what has expired: one node at a time.
 
 const (
-	mailEvery  = 20 * time.Second
+	mailEvery  = 2 * time.Second // another process on SQLite cannot wake us
 	auditLook  = time.Second
 	auditEvery = time.Minute
 	sweepEvery = 10 * time.Minute

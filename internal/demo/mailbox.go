@@ -146,6 +146,7 @@ func (s *Site) messageHTML(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "sandbox allow-top-navigation-by-user-activation; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "+
 		"form-action 'none'; base-uri 'none'; frame-ancestors 'self'")
+	h.Del("Cross-Origin-Opener-Policy") // browsers refuse to show a page with one in a sandbox
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	// Links leave the frame: the page they lead to would refuse to be shown in it.
 	_, err = w.Write(bytes.Replace(m.html, []byte("<head>"), []byte(`<head><base target="_top">`), 1))
@@ -197,6 +198,9 @@ func read(name string, in io.Reader) (o opened, err error) {
 	o.File, o.Subject, o.From, o.To = name, decoded("Subject"), decoded("From"), decoded("To")
 	if to, err := mail.ParseAddress(m.Header.Get("To")); err == nil {
 		o.To = to.Address
+	}
+	if from, err := mail.ParseAddress(m.Header.Get("From")); err == nil {
+		o.From = strings.TrimSpace(from.Name + " <" + from.Address + ">")
 	}
 	if o.At, err = m.Header.Date(); err != nil {
 		return o, err
