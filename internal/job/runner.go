@@ -193,8 +193,9 @@ func find(tx Tx, name string) (Lease, error) {
 // run runs the job while a second goroutine keeps the lease.
 func (r *Runner) run(ctx context.Context, j Job, began time.Time) (failed error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	returned := make(chan struct{})
 	var keeper sync.WaitGroup
-	keeper.Go(func() { r.keep(ctx, cancel, j) })
+	keeper.Go(func() { r.keep(ctx, returned, cancel, j) })
 	defer func() {
 		if p := recover(); p != nil {
 			r.Log.Error("job: panic", "job", j.Name, "panic", p, "stack", string(debug.Stack()))
@@ -203,30 +204,34 @@ func (r *Runner) run(ctx context.Context, j Job, began time.Time) (failed error)
 		if failed != nil && ctx.Err() != nil {
 			failed = context.Cause(ctx)
 		}
-		cancel(nil)
+		close(returned)
 		keeper.Wait()
+		cancel(nil)
 	}()
 	return j.Run(ctx, began)
 }
 
 var errLost = errors.New("the lease was lost: another node runs the job")
 
-// keep renews the lease until the run ends. A database that does not answer is given as long as the lease holds.
-func (r *Runner) keep(ctx context.Context, cancel context.CancelCauseFunc, j Job) {
+// keep renews the lease until the run has returned, also while the program stops: a run that takes its time to end must
+// not meet another one. A database that does not answer is given as long as the lease holds.
+func (r *Runner) keep(ctx context.Context, returned <-chan struct{}, cancel context.CancelCauseFunc, j Job) {
 	tick := time.NewTicker(renewal)
 	defer tick.Stop()
 	until := r.Clock().Add(TTL)
 	for {
 		select {
-		case <-ctx.Done():
+		case <-returned:
 			return
 		case <-tick.C:
 		}
 		now, held := r.Clock(), false
-		err := r.Store.Write(ctx, func(tx Tx) (err error) {
+		once, done := context.WithTimeout(context.WithoutCancel(ctx), giveBack)
+		err := r.Store.Write(once, func(tx Tx) (err error) {
 			held, err = tx.RenewLease(j.Name, r.Holder, now, TTL)
 			return err
 		})
+		done()
 		switch {
 		case err == nil && held:
 			until = now.Add(TTL)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,7 +224,7 @@ func TestADatabaseAwayCancelsTheRunWhenTheLeaseEnds(t *testing.T) {
 			return ctx.Err()
 		}})
 		startRunner(t, r)
-		time.Sleep(2 * TTL)
+		time.Sleep(TTL + renewal) // before it is tried again
 		r.Stop()
 		if ended != TTL {
 			t.Errorf("canceled after %s, the lease held %s", ended, TTL)
@@ -292,8 +293,9 @@ func TestADatabaseAwayIsTriedAgain(t *testing.T) {
 func TestWakeRunsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &leases{rows: map[string]Lease{}}
-		n, gate := 0, make(chan struct{})
-		r := runner(s, "a", Job{Name: "mail", Every: time.Hour, Run: func(context.Context, time.Time) error { n++; <-gate; return nil }})
+		var n atomic.Int32
+		gate := make(chan struct{})
+		r := runner(s, "a", Job{Name: "mail", Every: time.Hour, Run: func(context.Context, time.Time) error { n.Add(1); <-gate; return nil }})
 		r.Wake("mail") // before the start: nobody to wake
 		startRunner(t, r)
 		synctest.Wait()
@@ -303,8 +305,8 @@ func TestWakeRunsAtOnce(t *testing.T) {
 		r.Wake("unknown")
 		close(gate)
 		synctest.Wait()
-		if n != 2 {
-			t.Errorf("%d runs", n)
+		if n.Load() != 2 {
+			t.Errorf("%d runs", n.Load())
 		}
 
 		// Another node has the lease when we are woken: we come back when it is done.
@@ -315,13 +317,13 @@ func TestWakeRunsAtOnce(t *testing.T) {
 		s.mu.Unlock()
 		r.Wake("mail")
 		synctest.Wait()
-		if n != 2 {
+		if n.Load() != 2 {
 			t.Error("ran beside another node")
 		}
 		time.Sleep(30*time.Second + wakeSoon)
 		synctest.Wait()
-		if n != 3 {
-			t.Errorf("%d runs: the wake-up was lost", n)
+		if n.Load() != 3 {
+			t.Errorf("%d runs: the wake-up was lost", n.Load())
 		}
 		r.Stop()
 	})
@@ -330,9 +332,10 @@ func TestWakeRunsAtOnce(t *testing.T) {
 func TestIdleJobsDoNotWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &leases{rows: map[string]Lease{}}
-		idle, n, asked := true, 0, 0
+		n, asked := 0, 0
+		var busy atomic.Bool
 		r := runner(s, "a", Job{Name: "audit", Every: time.Second, Run: func(context.Context, time.Time) error { n++; return nil },
-			Idle: func(context.Context, time.Time) (bool, error) { asked++; return idle, nil }})
+			Idle: func(context.Context, time.Time) (bool, error) { asked++; return !busy.Load(), nil }})
 		startRunner(t, r)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -344,7 +347,7 @@ func TestIdleJobsDoNotWrite(t *testing.T) {
 		if n != 1 {
 			t.Error("not woken")
 		}
-		idle = false
+		busy.Store(true)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		r.Stop()
@@ -375,6 +378,28 @@ func TestStopWaitsForRuns(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 		r.Stop()
+	})
+}
+
+func TestARunThatEndsSlowlyKeepsItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &leases{rows: map[string]Lease{}}
+		var running atomic.Int32
+		slow := Job{Name: "mail", Every: time.Second, Run: func(ctx context.Context, _ time.Time) error {
+			if running.Add(1) > 1 {
+				t.Error("two nodes at once")
+			}
+			<-ctx.Done()
+			time.Sleep(10 * TTL)
+			running.Add(-1)
+			return nil
+		}}
+		a, b := runner(s, "a", slow), runner(s, "b", slow)
+		startRunner(t, a)
+		synctest.Wait()
+		startRunner(t, b)
+		a.Stop()
+		b.Stop()
 	})
 }
 
