@@ -60,7 +60,7 @@ func (s *Service) Prove(ctx context.Context, c Caller, id string, a authn.Answer
 	if err != nil {
 		return View{}, err
 	}
-	v.Minted, v.Finished, v.Browser = p.minted, p.finished, p.browser
+	v.Minted, v.Finished, v.Browser = p.minted, p.finished, p.Browser
 	return v, p.outcome
 }
 
@@ -86,7 +86,8 @@ type proving struct {
 	outcome  error // the rejection that is recorded and answered
 	minted   *Minted
 	finished bool
-	browser  secret.Text
+	// Browser is exported because fmt prints unexported fields without asking them to hide.
+	Browser secret.Text
 }
 
 func (p *proving) load(ctx context.Context) error {
@@ -179,7 +180,7 @@ func (p *proving) verify(ctx context.Context) error {
 // record is phases 5 and 6. It returns an error only when nothing was recorded. It may run more than once: a database
 // that lost a race between transactions asks for it again.
 func (p *proving) record(ctx context.Context, tx Tx) error {
-	p.outcome, p.minted, p.finished, p.browser = p.verdict, nil, false, ""
+	p.outcome, p.minted, p.finished, p.Browser = p.verdict, nil, false, ""
 	f, err := p.s.own(tx, p.c, p.id, p.now)
 	if err != nil {
 		return err
@@ -307,7 +308,7 @@ func (p *proving) next(ctx context.Context, tx Tx) (err error) {
 	if p.st, err = p.s.stand(tx, p.st.flow); err != nil {
 		return err
 	}
-	p.minted, p.finished, p.browser, err = p.s.arrive(ctx, tx, p.c, &p.st)
+	p.minted, p.finished, p.Browser, err = p.s.arrive(ctx, tx, p.c, &p.st)
 	return err
 }
 

@@ -3,6 +3,7 @@ package account
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"doorward/internal/audit"
@@ -38,6 +39,11 @@ type Place struct {
 	Since   time.Time
 	Seen    time.Time
 	Here    bool
+}
+
+// Phone reports whether the browser runs on a phone or tablet, as far as its name tells.
+func (p Place) Phone() bool {
+	return slices.ContainsFunc([]string{"iPhone", "iPad", "Android"}, func(s string) bool { return strings.Contains(p.Browser, s) })
 }
 
 // OverviewPage is the start page of the account.

@@ -1,0 +1,216 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/login"
+)
+
+// Invitation is whom to invite.
+type Invitation struct {
+	Address      string
+	Name         string
+	Role         directory.Role
+	Organization string // empty: the actor's own
+	Language     string // empty: the realm's first
+	Show         func(link string)
+}
+
+// maxName bounds a person's name, in characters.
+const maxName = 100
+
+// Invite adds a person and mails the invitation. Nobody who invites sees its secret (Show is for the command line,
+// which has the machine anyway). A person withdrawn before, or invited already, keeps no trace that would tell.
+//
+// Errors: fault.Invalid "address-invalid" (email), "name-missing", "name-too-long" (name), "language-unknown",
+// "role-invalid"; fault.Exists "person-exists" when the address is one of the actor's own people, "address-taken" when
+// it cannot be used, without saying why or by whom (REQ B69); fault.Throttled "too-many-invitations".
+func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (directory.Person, error) {
+	now := s.Clock()
+	p, err := s.newPerson(by, in, now)
+	if err != nil {
+		return p, err
+	}
+	realm, err := s.Realms.Realm(by.Person.Realm)
+	if err != nil {
+		return p, err
+	}
+	err = s.Store.Write(ctx, func(tx PeopleTx) error {
+		org, err := tx.Organization(p.Realm, p.Organization)
+		if err != nil {
+			return err
+		}
+		if err := directory.MayInvite(by.Person, p.Role, org); err != nil {
+			return err
+		}
+		ok, retry, err := tx.Reserve("invite:"+by.Person.Realm+":"+by.Person.ID, 200, 24*time.Hour, now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Throttled, "too-many-invitations").After(retry)
+		}
+		if err := s.free(tx, by, p); err != nil {
+			return err
+		}
+		if err := tx.AddPerson(p); err != nil {
+			if fault.Of(err, fault.Exists) {
+				return fault.New(fault.Exists, "address-taken").In("email")
+			}
+			return err
+		}
+		e := by.EventAbout(p, now, "person.added", "", map[string]string{"name": p.Name, "role": string(p.Role)})
+		if err := tx.Audit(e); err != nil {
+			return err
+		}
+		return login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, in.Show, false))
+	})
+	return p, err
+}
+
+func (s *People) newPerson(by login.By, in Invitation, now time.Time) (directory.Person, error) {
+	address, err := directory.Canonical(in.Address)
+	if err != nil {
+		return directory.Person{}, fault.New(fault.Invalid, "address-invalid").In("email").Because(err)
+	}
+	name := strings.Join(strings.Fields(in.Name), " ")
+	if name == "" {
+		return directory.Person{}, fault.New(fault.Invalid, "name-missing").In("name")
+	}
+	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return directory.Person{}, fault.New(fault.Invalid, "name-too-long", "max", maxName).In("name")
+	}
+	p := directory.Person{
+		ID: uuid.Must(uuid.NewV7()).String(), Realm: by.Person.Realm, Organization: in.Organization, Address: address, Name: name,
+		Role: in.Role, State: directory.Invited, Language: in.Language, Created: now, Invitation: now,
+	}
+	if p.Organization == "" {
+		p.Organization = by.Person.Organization
+	}
+	if p.Role == "" {
+		p.Role = directory.Member
+	}
+	if p.Language == "" {
+		p.Language = by.Realm.Languages[0]
+	}
+	if !slices.Contains(by.Realm.Languages, p.Language) {
+		return p, fault.New(fault.Invalid, "language-unknown").In("language")
+	}
+	return p, nil
+}
+
+// free says whether an address can be invited. Only about the actor's own people does it say more than "no".
+func (s *People) free(tx PeopleTx, by login.By, p directory.Person) error {
+	have, err := tx.PersonByAddress(p.Realm, p.Address)
+	if fault.Of(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if directory.May(by.Person, directory.See, have) == nil {
+		return fault.New(fault.Exists, "person-exists").In("email")
+	}
+	return fault.New(fault.Exists, "address-taken").In("email")
+}
+
+func (s *People) invitation(by login.By, now time.Time, show func(string), again bool) login.Invitation {
+	in := login.Invitation{Now: now, Actor: by.Person.ID, Name: by.Person.Name, Network: by.Network, Agent: by.Agent, Resent: again, Show: show}
+	if by.Session.ID != "" {
+		in.Inviter = by.Person.ID
+	}
+	return in
+}
+
+// Resend makes a new invitation for somebody who was never active; the older one is dead at once. At most five a day
+// for one person. Errors: fault.NotFound, fault.Conflict "already-active", fault.Throttled "too-many-invitations".
+func (s *People) Resend(ctx context.Context, by login.By, id string) error {
+	now := s.Clock()
+	realm, err := s.Realms.Realm(by.Person.Realm)
+	if err != nil {
+		return err
+	}
+	return s.Store.Write(ctx, func(tx PeopleTx) error {
+		p, err := s.whom(tx, by, directory.Invite, id)
+		if err != nil {
+			return err
+		}
+		if p.State != directory.Invited {
+			return fault.New(fault.Conflict, "already-active")
+		}
+		ok, retry, err := tx.Reserve("resend-by:"+p.ID, 5, 24*time.Hour, now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Throttled, "too-many-invitations").After(retry)
+		}
+		p.Bounced = false
+		return login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, nil, true))
+	})
+}
+
+// Withdraw takes an invitation back: its link, its flow and whatever was set up by it are gone, and the address is free
+// again. It fails with fault.Conflict "already-active" once the person was let in.
+func (s *People) Withdraw(ctx context.Context, by login.By, id string) error {
+	now := s.Clock()
+	return s.Store.Write(ctx, func(tx PeopleTx) error {
+		p, err := s.whom(tx, by, directory.Withdraw, id)
+		if err != nil {
+			return err
+		}
+		if p.State != directory.Invited || p.EverActive() {
+			return fault.New(fault.Conflict, "already-active")
+		}
+		if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, now); err != nil {
+			return err
+		}
+		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
+			return err
+		}
+		if _, err := tx.VoidMails(p.Realm, p.ID, "invitation", now); err != nil {
+			return err
+		}
+		e := by.EventAbout(p, now, "invitation.revoked", "", map[string]string{"name": p.Name})
+		if err := tx.Audit(e); err != nil {
+			return err
+		}
+		// The version was checked by this update: somebody who is let in at the same moment stays (one of the two fails).
+		if err := tx.UpdatePerson(p); err != nil {
+			return err
+		}
+		return tx.DeletePerson(p.Realm, p.ID)
+	})
+}
+
+// Organizations lists the organizations somebody may invite into, for the form of staff.
+func (s *People) Organizations(ctx context.Context, by login.By, afterName, afterID string) (orgs []directory.Organization, err error) {
+	if !directory.MayListAll(by.Person) {
+		return []directory.Organization{by.Organization}, nil
+	}
+	err = s.Store.Read(ctx, func(tx PeopleTx) error {
+		orgs, err = tx.Organizations(by.Person.Realm, afterName, afterID, 200)
+		return err
+	})
+	return orgs, err
+}
+
+// RolesToInvite lists the roles the actor may invite into an organization.
+func RolesToInvite(by login.By, into directory.Organization) []directory.Role {
+	var roles []directory.Role
+	for _, r := range []directory.Role{directory.Member, directory.Administrator, directory.Agent, directory.Supervisor, directory.Auditor, directory.Owner} {
+		if directory.MayInvite(by.Person, r, into) == nil {
+			roles = append(roles, r)
+		}
+	}
+	return roles
+}
