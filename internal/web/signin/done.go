@@ -69,7 +69,7 @@ type OverPage struct {
 
 var overPage = web.Define(Pages, "over", web.Door,
 	web.Sample("plain", OverPage{}),
-	web.Sample("too many wrong", OverPage{Why: "Too many wrong answers."}))
+	web.Sample("too many wrong", OverPage{Why: "That was wrong five times, so we have stopped here for your safety. Nothing is lost."}))
 
 // gone answers for a flow that cannot be shown. People who are signed in have simply gone back in their browser: they
 // are led on to their account. Other faults become pages of their own.

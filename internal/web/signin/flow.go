@@ -176,7 +176,7 @@ func (d *Door) again(w http.ResponseWriter, r *http.Request, in typed, err error
 	switch {
 	case fault.Of(err, fault.Expired):
 		return d.gone(w, r, err)
-	case fault.Of(err, fault.Conflict):
+	case fault.Of(err, fault.Conflict) && fault.As(err).Code != "terms-changed": // those are shown anew, with the reason
 		web.Flash(w, r, "warn", "signin.moved")
 		return web.Redirect(w, r, "/signin/"+r.PathValue("flow"))
 	case fault.As(err) == nil:

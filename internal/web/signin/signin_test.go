@@ -98,6 +98,8 @@ func TestREQ_B20_ARefusedAnswerShowsTheFormAgain(t *testing.T) {
 		"busy":      {proving(authn.Password), url.Values{"kind": {"password"}, "password": {"hunter2hunter2"}}, fault.New(fault.Unavailable, "busy").After(3 * time.Second), false, 503, []string{"3 seconds"}, []string{"hunter2"}},
 		"terms": {duty(authn.Terms), url.Values{"email": {"b@northline.example"}, "read": {"yes"}}, fault.New(fault.Invalid, "terms-address").In("email"), false, 422,
 			[]string{"not the address you sign in with", `value="b@northline.example"`, " checked"}, nil},
+		"terms changed": {duty(authn.Terms), url.Values{"email": {"a@northline.example"}, "read": {"yes"}}, fault.New(fault.Conflict, "terms-changed"), false, 409,
+			[]string{"The terms have changed meanwhile", `name="version" value="4"`}, []string{" checked"}},
 		"terms unread": {duty(authn.Terms), url.Values{"email": {"a@northline.example"}}, fault.New(fault.Invalid, "terms-read").In("read"), false, 422,
 			[]string{`href="#read"`, `id="read-error"`}, []string{" checked"}},
 	} {

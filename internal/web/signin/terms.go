@@ -92,6 +92,7 @@ func (d *Door) accept(w http.ResponseWriter, r *http.Request) error {
 		Duty: authn.Terms, Typed: in.email, Read: in.read, Version: r.PostFormValue("version"), Language: r.PostFormValue("language"),
 	})
 	if err != nil {
+		in.read = in.read && !fault.Of(err, fault.Conflict) // another version: nobody has read that yet
 		return d.again(w, r, in, err)
 	}
 	return d.next(w, r, v)
