@@ -63,12 +63,10 @@ func trail(t *testing.T, s *sqlstore.Store, n int) (*audit.Sequencer, *anchor, n
 	out := &anchor{}
 	seq := &audit.Sequencer{Store: sqlstore.For[audit.Tx](s), Signer: signer, Anchors: []audit.Anchor{out}}
 	var ids []string
-	for i := range n {
-		ids = append(ids, add(t, s, i))
-		if i%10 == 9 {
-			if err := seq.Checkpoint(t.Context(), at(i)); err != nil {
-				t.Fatal(err)
-			}
+	for i := 0; i < n; i += 10 {
+		ids = append(ids, add(t, s, i, 10)...)
+		if err := seq.Checkpoint(t.Context(), at(i+9)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return seq, out, v, ids
@@ -76,16 +74,26 @@ func trail(t *testing.T, s *sqlstore.Store, n int) (*audit.Sequencer, *anchor, n
 
 func at(i int) time.Time { return begin.Add(time.Duration(i) * time.Second) }
 
-func add(t *testing.T, s *sqlstore.Store, i int) string {
+// add commits n events, the first of number i.
+func add(t *testing.T, s *sqlstore.Store, i, n int) (ids []string) {
 	t.Helper()
-	id := uuid.Must(uuid.NewV7()).String()
-	if err := s.Write(context.Background(), func(tx *sqlstore.Tx) error {
-		return tx.Audit(audit.Event{ID: id, Realm: "shop", At: at(i), Type: "signin.succeeded", Actor: "p1", Person: "p1", Organization: "o1",
-			Network: "2001:db8::1", Browser: "Firefox “ESR” on Windows", Data: map[string]string{"kind": "totp", "ä\"\\": "\u2028<&>"}})
-	}); err != nil {
-		t.Fatal(err)
+	for range n {
+		ids = append(ids, uuid.Must(uuid.NewV7()).String())
 	}
-	return id
+	if err := s.Write(context.Background(), func(tx *sqlstore.Tx) error {
+		for k, id := range ids {
+			if err := tx.Audit(audit.Event{
+				ID: id, Realm: "shop", At: at(i + k), Type: "signin.succeeded", Actor: "p1", Person: "p1", Organization: "o1",
+				Network: "2001:db8::1", Browser: "Firefox “ESR” on Windows", Data: map[string]string{"kind": "totp", "ä\"\\": "\u2028<&>"},
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err) // not Fatal: goroutines call it too
+	}
+	return ids
 }
 
 func verify(t *testing.T, s *sqlstore.Store, v note.Verifier, anchored []string) (r audit.Report) {
@@ -178,7 +186,7 @@ func TestSEC_G1_ManySequencersMakeOneTree(t *testing.T) {
 		for w := range writers {
 			wg.Go(func() {
 				for i := range each {
-					add(t, s, w*each+i)
+					add(t, s, w*each+i, 1)
 					// Losing the race for a place is an error; the next run goes on.
 					if err := seq.Run(context.Background(), at(w*each+i)); err != nil {
 						t.Logf("lost a race: %v", err)
