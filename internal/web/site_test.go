@@ -102,7 +102,7 @@ func TestErrorsBecomePages(t *testing.T) {
 	}
 }
 
-func TestSEC_E2_OurErrorsShowOnlyAReference(t *testing.T) {
+func TestSEC_G4_OurErrorsShowOnlyAReference(t *testing.T) {
 	var log bytes.Buffer
 	b := &webtest.Browser{Handler: door(t, &log)}
 	for _, path := range []string{"/ours", "/panic"} {

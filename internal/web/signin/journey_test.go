@@ -282,7 +282,7 @@ var (
 )
 
 // What a stranger sees is the same, byte for byte, whether the address is known, invited, or nobody's.
-func TestREQ_B71_SEC_E1_KnownAndUnknownAddressesLookTheSame(t *testing.T) {
+func TestREQ_B71_SEC_TENUM_KnownAndUnknownAddressesLookTheSame(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
 		r := rig.New(t, s)
 		org := r.Organization("Alder Works", false)
