@@ -323,6 +323,13 @@ func TestSEC_K4_RehashAtSignIn(t *testing.T) {
 	if shown, err = verify(high, good, shown.Credential); err != nil || shown.Changed {
 		t.Errorf("made anew twice: %v", err)
 	}
+	for _, more := range []Params{{Memory: 20481, Passes: 3}, {Memory: 20480, Passes: 4}, {Memory: 20480, Passes: 3, Lanes: 2}} {
+		m := cheap(Config{Params: func(string) Params { return more }})
+		held := stored(m.hash(Params{Memory: 20480, Passes: 3, Lanes: 1}, good))
+		if shown, err := verify(m, good, held); err != nil || !shown.Changed {
+			t.Errorf("%+v is asked, and it stays as it is: %v", more, err)
+		}
+	}
 	if shown, err = verify(low, good, shown.Credential); err != nil || shown.Changed {
 		t.Errorf("a realm that asks for less weakens: %v, %v", err, shown.Changed)
 	}
@@ -357,6 +364,15 @@ func TestREQ_A6_TheSamePasswordAgain(t *testing.T) {
 	}
 	if _, err := enrol(m, good, stored("damaged")); err != nil {
 		t.Errorf("a damaged hash keeps its owner out: %v", err)
+	}
+}
+
+// A blank answer opens nothing (SEC T-9), not even a hash of nothing that some import left behind.
+func TestSEC_T9_ABlankPasswordOpensNothing(t *testing.T) {
+	m := cheap(Config{})
+	for _, text := range []string{"", "\x00", "\t", "\xff"} {
+		_, err := verify(m, text, stored(m.hash(Floor, "")))
+		wantCode(t, err, "password-wrong")
 	}
 }
 

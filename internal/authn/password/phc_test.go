@@ -83,6 +83,14 @@ func TestImportedBcryptIsCutNoLonger(t *testing.T) {
 	wantCode(t, err, "password-wrong")
 }
 
+func TestNoKeyEqualsNothing(t *testing.T) {
+	for _, h := range []hashed{{}, {key: []byte{}}, argon2idOf(Floor)} {
+		if h.same(nil) || h.same([]byte{}) {
+			t.Errorf("%d bytes of key equal none", len(h.key))
+		}
+	}
+}
+
 func TestHashesThatAreRefused(t *testing.T) {
 	const salt, key = "c29tZXNhbHQxNmJ5dGVzIQ", "jKNhs4ghXIshKoVnPf4eNnFnHXIJubKQPfEc0y87Uao"
 	tail := "$" + salt + "$" + key

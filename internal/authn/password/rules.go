@@ -26,6 +26,7 @@ const (
 	minScore  = 3    // of zxcvbn: more than 10^8 guesses
 )
 
+// tooLong looks at the bytes first: a megabyte is not even counted.
 func tooLong(text string) bool {
 	return len(text) > maxBytes || utf8.RuneCountInString(text) > maxLength
 }

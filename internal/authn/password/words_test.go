@@ -45,6 +45,10 @@ func TestREQ_A6_OwnWordsAreRefused(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	for _, text := range []string{"otter-weiß-basalt-77", "otter-weiss-basalt-77", "otter-WEISS-basalt-77"} {
+		wantCode(t, m.Check("shop", authn.Subject{Name: "Ida Weiß"}, text), "password-own-words")
+		wantCode(t, m.Check("shop", authn.Subject{Name: "Ida Weiss"}, text), "password-own-words")
+	}
 	if err := m.Check("shop", authn.Subject{}, good); err != nil {
 		t.Errorf("nobody's words: %v", err)
 	}
@@ -128,6 +132,10 @@ func TestSEC_TDOS_TheEstimateIsBounded(t *testing.T) {
 	}
 	if signs := fewerSigns.Replace("4@8({[<369!1|0$5+7%2"); strings.ContainsAny(signs, "@{[<!|$+9") {
 		t.Errorf("%q leaves choices", signs)
+	}
+	hostile := strings.Repeat("4@8({[<369!1|0$5+7%2", 5)
+	if n := testing.AllocsPerRun(1, func() { Strength(authn.Subject{}, hostile) }); n > 20_000 { // 29,000 and half a second without fewerSigns
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -96,9 +96,11 @@ func TestREQ_B53_TheHintTakesTwoCodesInARow(t *testing.T) {
 		"the same again":                    {[]shown{{0, 3}, {0, 3}}, "code-wrong"},
 		"the same later":                    {[]shown{{0, 3}, {1, 3}}, "code-wrong"},
 		"the same between":                  {[]shown{{0, 3}, {1, 3}, {1, 4}}, "code-clock"},
+		"the same again, later, between":    {[]shown{{0, 3}, {2, 3}, {2, 5}}, "code-clock"},
 		"backwards":                         {[]shown{{0, 4}, {1, 3}}, "code-wrong"},
 		"another offset":                    {[]shown{{0, 3}, {1, 6}}, "code-wrong"},
 		"two codes ahead, read at one time": {[]shown{{0, 3}, {0, 4}}, "code-clock"}, // within the slack for typing
+		"in a row, minutes apart":           {[]shown{{0, 6}, {9, 7}}, "code-wrong"},
 		"far apart in steps":                {[]shown{{0, -8}, {0, 9}}, "code-wrong"},
 		"a jump, then two in a row":         {[]shown{{0, 9}, {1, -4}, {2, -3}}, "code-clock"},
 		"further and further":               {[]shown{{0, 10}, {1, 11}}, "code-clock"},
@@ -236,6 +238,21 @@ func TestREQ_B52_AClockThatWasPutRight(t *testing.T) {
 		if d := stateOf(t, w.c); d.Drift != 0 {
 			t.Errorf("drift %d: still %d", drift, d.Drift)
 		}
+	}
+}
+
+// A phone that ran ahead and was put right shows steps that its codes have passed already. They stay dead (SEC T-4).
+func TestSEC_T4_AClockPutRightRevivesNoOldStep(t *testing.T) {
+	k := key(1)
+	w := newWorld(t, data{Key: k, Drift: 2, Last: k.step(noon) + 5})
+	for n := int64(0); n <= 5; n++ {
+		if err := w.show(later(n), k.Code(later(n))); !errors.Is(err, authn.ErrRejected) {
+			t.Fatalf("step %+d was passed already: %v", n-5, err)
+		}
+	}
+	wantCode(t, w.show(later(6), k.Code(later(6))), "code-wrong")
+	if err := w.show(later(7), k.Code(later(7))); err != nil {
+		t.Errorf("the second new code: %v", err)
 	}
 }
 
