@@ -18,8 +18,8 @@ import (
 const eventColumns = `id, realm, at, type, actor, person, organization, session, flow, network, browser, reason, data`
 
 var (
-	insertEvent = statement(`INSERT INTO event (` + eventColumns + `, sequenced)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE)`)
+	insertEvent      = statement(insertEvents(1))
+	insertManyEvents = statement(insertEvents(eventRows))
 
 	// $1 realm, $2 person, $3 organization, $4 types between commas, $5 before this id, $6 limit
 	eventsOfAll          = eventsOf(``)
@@ -40,7 +40,19 @@ var (
 	selectCheckpoint = statement(`SELECT size, root, note, at FROM checkpoint ORDER BY at DESC, size DESC LIMIT $1`)
 )
 
-const eventBatch = 50 // rows per statement where a list is handed in
+const (
+	eventBatch  = 50 // rows per statement where a list is handed in
+	eventRows   = 32 // rows of one INSERT where many are recorded at once
+	eventValues = 13 // values of eventColumns
+)
+
+func insertEvents(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = `(` + placeholders(1+i*eventValues, eventValues) + `, FALSE)`
+	}
+	return `INSERT INTO event (` + eventColumns + `, sequenced) VALUES ` + strings.Join(rows, `, `)
+}
 
 func eventsOf(fixed string) string {
 	return statement(`SELECT ` + eventColumns + ` FROM event WHERE ` + fixed + `($1 = '' OR realm = $1) AND ($2 = '' OR person = $2)
@@ -54,7 +66,7 @@ func scanEvent(_ *Tx, r row) (e audit.Event, err error) {
 
 // Audit adds an event to the trail. It gets an id when it has none, and the store's time when it has none.
 func (t *Tx) Audit(e audit.Event) error {
-	values, err := t.eventValues(e)
+	values, err := t.valuesOf(e)
 	if err != nil {
 		return err
 	}
@@ -62,7 +74,7 @@ func (t *Tx) Audit(e audit.Event) error {
 	return err
 }
 
-func (t *Tx) eventValues(e audit.Event) ([]any, error) {
+func (t *Tx) valuesOf(e audit.Event) ([]any, error) {
 	if e.ID == "" {
 		id, err := uuid.NewV7()
 		if err != nil {

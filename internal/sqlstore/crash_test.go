@@ -165,7 +165,7 @@ func (s *said) check(t *testing.T, store *sqlstore.Store) {
 }
 
 // Gate: kill -9 at random points loses no acknowledged write (SECURITY). Each round kills somewhere else.
-func TestSEC_KillLosesNoAcknowledgedWrite(t *testing.T) {
+func TestKillLosesNoAcknowledgedWrite(t *testing.T) {
 	testdb.EachAddress(t, func(t *testing.T, dsn string) {
 		for round := range 3 {
 			var heard said
@@ -191,7 +191,7 @@ func TestSEC_KillLosesNoAcknowledgedWrite(t *testing.T) {
 
 // Kill -9 of a server process makes PostgreSQL drop everybody and recover from its log. The store goes on by itself, and
 // nothing it has answered, before or after, is lost.
-func TestSEC_KillOfTheServerLosesNoAcknowledgedWrite(t *testing.T) {
+func TestKillOfTheServerLosesNoAcknowledgedWrite(t *testing.T) {
 	cluster, err := postgres.Start()
 	if err != nil {
 		t.Fatal(err)

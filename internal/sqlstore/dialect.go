@@ -18,19 +18,22 @@ import (
 
 // dialect is everything the two databases differ in.
 type dialect struct {
-	goose  goose.Dialect
-	types  *strings.Replacer // column types and collations of the migrations, which are written for PostgreSQL
-	now    string            // reads the database's clock, Unix ms
-	notify string            // tells topic $1 to other processes at the commit, empty when there is no such way
-	read   func(context.Context, *Store, func(*Tx) error) error
-	write  func(context.Context, *Store, func(*Tx) error) error
-	listen func(context.Context, *Store) // hears what notify says; nil when there is no such way
-	cause  func(error) cause
+	goose goose.Dialect
+	types *strings.Replacer // column types and collations of the migrations, which are written for PostgreSQL
+	// together says that many rows in one INSERT cost less than one after the other. They save round trips to PostgreSQL;
+	// SQLite has none and takes longer over a statement with hundreds of parameters.
+	together bool
+	now      string // reads the database's clock, Unix ms
+	notify   string // tells topic $1 to other processes at the commit, empty when there is no such way
+	read     func(context.Context, *Store, func(*Tx) error) error
+	write    func(context.Context, *Store, func(*Tx) error) error
+	listen   func(context.Context, *Store) // hears what notify says; nil when there is no such way
+	cause    func(error) cause
 }
 
 var sqliteDialect = &dialect{
 	goose: goose.DialectSQLite3,
-	types: strings.NewReplacer(`BYTEA`, `BLOB`, ` COLLATE "C"`, ``),
+	types: strings.NewReplacer(`BYTEA`, `BLOB`, ` COLLATE "C"`, ``, `/* WITHOUT ROWID */`, `WITHOUT ROWID`),
 	now:   `SELECT CAST(unixepoch('subsec') * 1000 AS BIGINT)`,
 	read:  readSQLite,
 	write: writeSQLite,
@@ -38,14 +41,15 @@ var sqliteDialect = &dialect{
 }
 
 var postgresDialect = &dialect{
-	goose:  goose.DialectPostgres,
-	types:  strings.NewReplacer(),
-	now:    `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)`,
-	notify: `SELECT pg_notify('doorward', $1)`,
-	read:   readPostgres,
-	write:  writePostgres,
-	listen: listenPostgres,
-	cause:  causePostgres,
+	goose:    goose.DialectPostgres,
+	together: true,
+	types:    strings.NewReplacer(),
+	now:      `SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)`,
+	notify:   `SELECT pg_notify('doorward', $1)`,
+	read:     readPostgres,
+	write:    writePostgres,
+	listen:   listenPostgres,
+	cause:    causePostgres,
 }
 
 // cause is what can be done about an error of the database.

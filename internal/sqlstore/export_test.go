@@ -48,3 +48,16 @@ func (s *Store) AwaitListening() {
 		runtime.Gosched()
 	}
 }
+
+// Encrypted reports whether every way a PostgreSQL address leads is encrypted with a verified certificate.
+func Encrypted(dsn string) (bool, error) {
+	c, err := postgresConfig(dsn)
+	if err != nil {
+		return false, err
+	}
+	ok := c.TLSConfig != nil && !c.TLSConfig.InsecureSkipVerify
+	for _, f := range c.Fallbacks {
+		ok = ok && f.TLSConfig != nil && !f.TLSConfig.InsecureSkipVerify
+	}
+	return ok, nil
+}

@@ -177,7 +177,7 @@ func TestSQLiteFile(t *testing.T) {
 			t.Errorf("%s has mode %v, %v", f.Name(), info.Mode(), err)
 		}
 	}
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "query_only": "1"} {
 		var got string
 		if err := s.DB().QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s = %s, %v", pragma, got, err)
@@ -187,7 +187,7 @@ func TestSQLiteFile(t *testing.T) {
 
 // A stolen copy of the database holds no seed, no question and no link; what a thief would look for is planted and
 // looked for in every table.
-func TestSEC_SecretsAreNotInTheDatabase(t *testing.T) {
+func TestSEC_T7_SecretsAreNotInTheDatabase(t *testing.T) {
 	testdb.EachAddress(t, func(t *testing.T, dsn string) {
 		s := testdb.Open(t, dsn)
 		const seed, challenge, link, name = "canary-seed-5151", "canary-challenge-5252", "canary-link-5353", "canary-name-5454"
@@ -300,4 +300,27 @@ func TestForNarrowsTheStore(t *testing.T) {
 		}
 	}()
 	sqlstore.For[interface{ Levitate() }](s)
+}
+
+func TestSEC_N6_RemoteDatabaseIsEncrypted(t *testing.T) {
+	for dsn, want := range map[string]bool{
+		"postgres://u@db.example/x":                           true,
+		"postgres://u@db1.example:1,db2.example:2/x":          true,
+		"postgres://u@db.example/x?sslmode=verify-full":       true,
+		"postgres://u@localhost,db.example/x":                 true,
+		"postgres://u@192.0.2.1/x?connect_timeout=3":          true,
+		"postgres://u@db.example/x?sslmode=disable":           false, // said aloud by the operator
+		"postgres://u@127.0.0.1/x":                            false,
+		"postgres:///x?host=/run/postgresql":                  false,
+		"postgres://u@[::1]:5432/x?sslmode=verify-full":       true,
+		"postgresql://u@db.example:6432/x?application_name=n": true,
+	} {
+		if got, err := sqlstore.Encrypted(dsn); err != nil || got != want {
+			t.Errorf("%s: encrypted %v, %v", dsn, got, err)
+		}
+	}
+	for _, mode := range []string{"allow", "prefer"} {
+		_, err := sqlstore.Encrypted("postgres://u@db.example/x?sslmode=" + mode)
+		refused(t, err, fault.Invalid, "store-tls")
+	}
 }

@@ -7,7 +7,11 @@ import (
 	"database/sql/driver"
 	"errors"
 	"math/big"
+	"net/netip"
+	"net/url"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,9 +32,9 @@ const (
 )
 
 func (s *Store) openPostgres(ctx context.Context, dsn string, o Options) error {
-	config, err := pgx.ParseConfig(dsn)
+	config, err := postgresConfig(dsn)
 	if err != nil {
-		return fault.New(fault.Invalid, "store-address").Because(err) // pgx takes the password out of its errors
+		return err
 	}
 	config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	if config.ConnectTimeout == 0 {
@@ -58,6 +62,45 @@ func (s *Store) openPostgres(ctx context.Context, dsn string, o Options) error {
 		return fault.New(fault.Invalid, "store-encoding", "encoding", encoding)
 	}
 	return nil
+}
+
+// postgresConfig reads an address. Over a network the connection is encrypted and the server's certificate verified
+// unless the address says otherwise, and it never falls back to plain text: somebody in between would only have to say
+// that the server knows no TLS.
+func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "store-address").Because(err) // pgx takes the password out of its errors
+	}
+	hosts := []string{config.Host}
+	for _, f := range config.Fallbacks {
+		hosts = append(hosts, f.Host)
+	}
+	if !slices.ContainsFunc(hosts, remote) {
+		return config, nil
+	}
+	path, query, _ := strings.Cut(dsn, "?")
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "store-address")
+	}
+	switch q.Get("sslmode") {
+	case "allow", "prefer":
+		return nil, fault.New(fault.Invalid, "store-tls")
+	case "":
+		q.Set("sslmode", "verify-full")
+		if config, err = pgx.ParseConfig(path + "?" + q.Encode()); err != nil {
+			return nil, fault.New(fault.Invalid, "store-address").Because(err)
+		}
+	}
+	return config, nil
+}
+
+// remote reports whether a host is reached over a network.
+func remote(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	local := host == "localhost" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || err == nil && ip.IsLoopback()
+	return !local
 }
 
 // warm opens the connections of the pool, so that the first storm after a start does not wait for them.

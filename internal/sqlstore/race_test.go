@@ -77,7 +77,7 @@ func TestSEC_A1_OneTimeSecretIsUsedOnce(t *testing.T) {
 	})
 }
 
-func TestSEC_T5_StepIsSpentOnce(t *testing.T) {
+func TestSEC_T4_StepIsSpentOnce(t *testing.T) {
 	nodes(t, func(t *testing.T, stores []*sqlstore.Store) {
 		var fresh atomic.Int64
 		for _, err := range race(t, stores, func(_ int, tx *sqlstore.Tx) error {

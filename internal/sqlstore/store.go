@@ -51,6 +51,7 @@ type Store struct {
 
 	epoch     atomic.Int64
 	watchers  watchers
+	recorder  *recorder
 	listening atomic.Bool // a notification would be heard
 
 	stop    context.CancelFunc // ends the goroutines of watch.go
@@ -99,6 +100,7 @@ func (s *Store) begin(ctx context.Context, o Options) error {
 	if s.writer != nil {
 		s.group = newGroup(s)
 	}
+	s.recorder = newRecorder(s)
 	if err := s.CheckRing(ctx); err != nil {
 		return err
 	}
@@ -169,6 +171,9 @@ func (s *Store) Close() error {
 	}
 	if s.stop != nil {
 		s.stop()
+	}
+	if s.recorder != nil {
+		s.recorder.drain()
 	}
 	if s.group != nil {
 		s.group.drain()

@@ -1,9 +1,11 @@
 package sqlstore_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -261,5 +263,52 @@ func TestLeases(t *testing.T) {
 		if l := get(t, s, (*sqlstore.Tx).Leases)[0]; l.Error != "" || !l.Last.Equal(noon.Add(93*time.Second)) || !l.Until.IsZero() {
 			t.Errorf("got %+v", l)
 		}
+	})
+}
+
+// Events that stand alone are durable when they are answered; a bad one among them fails alone.
+func TestRecordedEventsAreDurable(t *testing.T) {
+	testdb.EachAddress(t, func(t *testing.T, dsn string) {
+		s := testdb.Open(t, dsn)
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		answered := map[string]bool{}
+		for g := range 64 {
+			all.Go(func() {
+				for i := range 10 {
+					id := fmt.Sprintf("%d-%d", g, i)
+					if i == 5 {
+						id = "twice" // one of 64 is the first
+					}
+					err := s.Record(t.Context(), audit.Event{ID: id, Realm: "r", At: noon, Type: "token.issued", Data: map[string]string{"client": id}})
+					mu.Lock()
+					if err == nil && answered[id] {
+						t.Errorf("%s was recorded twice", id)
+					}
+					answered[id] = answered[id] || err == nil
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		again := testdb.Open(t, dsn)
+		events := get(t, again, func(tx *sqlstore.Tx) ([]audit.Event, error) { return tx.Events(audit.Query{Limit: 1000}) })
+		if len(events) != 64*9+1 {
+			t.Errorf("%d events, want %d", len(events), 64*9+1)
+		}
+		for _, e := range events {
+			if !answered[e.ID] || e.Data["client"] != e.ID {
+				t.Errorf("event %+v was not answered or is mixed up", e)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := again.Record(ctx, audit.Event{}); err == nil {
+			t.Error("a cancelled caller records")
+		}
+		refused(t, s.Record(t.Context(), audit.Event{}), fault.Unavailable, "store-closed")
 	})
 }

@@ -1,7 +1,8 @@
 -- +goose Up
 
 -- Ids are UUIDv7 as text, times Unix milliseconds (0: none), documents JSON as text. Columns that are sorted by have the
--- byte order on both databases, so that a page ends in the same place on both.
+-- byte order on both databases, so that a page ends in the same place on both. WITHOUT ROWID is for SQLite: rows that
+-- come by the million lie in the order of their ids.
 
 CREATE TABLE epoch (
     id    BIGINT PRIMARY KEY CHECK (id = 1),
@@ -205,7 +206,7 @@ CREATE TABLE event (
     reason       TEXT   NOT NULL,
     data         TEXT   NOT NULL,
     sequenced    BOOLEAN NOT NULL
-);
+) /* WITHOUT ROWID */;
 CREATE INDEX event_realm ON event (realm, id);
 CREATE INDEX event_person ON event (realm, person, id) WHERE person <> '';
 CREATE INDEX event_organization ON event (realm, organization, id) WHERE organization <> '';
