@@ -44,7 +44,9 @@ func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (direct
 	if err != nil {
 		return p, err
 	}
+	var refused error
 	err = s.Store.Write(ctx, func(tx PeopleTx) error {
+		refused = nil
 		org, err := tx.Organization(p.Realm, p.Organization)
 		if err != nil {
 			return err
@@ -59,7 +61,7 @@ func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (direct
 		if !ok {
 			return fault.New(fault.Throttled, "too-many-invitations").After(retry)
 		}
-		if err := s.free(tx, by, p); err != nil {
+		if refused, err = s.taken(tx, by, p, now); refused != nil || err != nil {
 			return err
 		}
 		if err := tx.AddPerson(p); err != nil {
@@ -74,6 +76,9 @@ func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (direct
 		}
 		return login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, in.Show, false))
 	})
+	if err == nil {
+		err = refused
+	}
 	return p, err
 }
 
@@ -108,19 +113,29 @@ func (s *People) newPerson(by login.By, in Invitation, now time.Time) (directory
 	return p, nil
 }
 
-// free says whether an address can be invited. Only about the actor's own people does it say more than "no".
-func (s *People) free(tx PeopleTx, by login.By, p directory.Person) error {
+// taken says why an address cannot be invited; nil when it can. Only about the actor's own people it says more than
+// "no". The owner of a taken address hears of it, at most once a day, and not from whom.
+func (s *People) taken(tx PeopleTx, by login.By, p directory.Person, now time.Time) (refusal, err error) {
 	have, err := tx.PersonByAddress(p.Realm, p.Address)
 	if fault.Of(err, fault.NotFound) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if directory.May(by.Person, directory.See, have) == nil {
-		return fault.New(fault.Exists, "person-exists").In("email")
+		return fault.New(fault.Exists, "person-exists").In("email"), nil
 	}
-	return fault.New(fault.Exists, "address-taken").In("email")
+	refusal = fault.New(fault.Exists, "address-taken").In("email")
+	if have.State != directory.Active {
+		return refusal, nil
+	}
+	first, _, err := tx.Reserve("already:"+have.ID, 1, 24*time.Hour, now)
+	if err != nil || !first {
+		return refusal, err
+	}
+	m := login.Notice(by.Realm.Realm, have, have, "address-already", now, "", "", map[string]string{"link": by.Realm.Origin + "/signin"})
+	return refusal, tx.Enqueue(m)
 }
 
 func (s *People) invitation(by login.By, now time.Time, show func(string), again bool) login.Invitation {
@@ -177,8 +192,10 @@ func (s *People) Withdraw(ctx context.Context, by login.By, id string) error {
 		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
 			return err
 		}
-		if _, err := tx.VoidMails(p.Realm, p.ID, "invitation", now); err != nil {
-			return err
+		for _, template := range []string{"invitation", "invitation-reminder"} {
+			if _, err := tx.VoidMails(p.Realm, p.ID, template, now); err != nil {
+				return err
+			}
 		}
 		e := by.EventAbout(p, now, "invitation.revoked", "", map[string]string{"name": p.Name})
 		if err := tx.Audit(e); err != nil {

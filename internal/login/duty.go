@@ -89,6 +89,11 @@ func (s *Service) accept(tx Tx, c Caller, st standing, d Done) error {
 	}); err != nil {
 		return err
 	}
+	if err := tx.Enqueue(s.message(st, "terms-accepted", c, map[string]string{
+		"version": d.Version, "language": language, "hash": hash,
+	})); err != nil {
+		return err
+	}
 	return tx.Audit(s.event(c, st.flow, "terms.accepted", audit.Event{
 		Organization: st.person.Organization,
 		Data:         map[string]string{"version": d.Version, "language": language, "hash": hash},

@@ -303,9 +303,12 @@ func Invite(tx Tx, ring *secret.Ring, r directory.Realm, p directory.Person, in 
 	if _, err := tx.VoidFlows(r.ID, p.ID, ""); err != nil {
 		return err
 	}
-	kind := "invitation.sent"
+	kind, template := "invitation.sent", "invitation"
 	if in.Resent {
 		kind = "invitation.resent"
+		if in.Actor != p.ID { // whoever asks for it themselves needs no reminder
+			template = "invitation-reminder"
+		}
 	}
 	p.Invitation = in.Now
 	if err := tx.UpdatePerson(p); err != nil {
@@ -314,7 +317,7 @@ func Invite(tx Tx, ring *secret.Ring, r directory.Realm, p directory.Person, in 
 	if in.Show != nil {
 		in.Show(r.Origin + "/link/" + SetUp + "/" + string(token))
 	}
-	return sendLink(tx, r, p, ot, token, "invitation", map[string]string{"inviter": in.Name},
+	return sendLink(tx, r, p, ot, token, template, map[string]string{"inviter": in.Name},
 		audit.Event{Type: kind, Actor: in.Actor, Network: in.Network, Browser: in.Agent, Data: map[string]string{"by": in.Name}})
 }
 
