@@ -2,12 +2,13 @@
 # make test     every test; installs what they need when it is missing
 # make bench    longer measurements against the floor, see docs/performance.md; not in CI
 # make torture  the hard gates with large N; not in CI
+# make gallery  a picture of every sample of every page, in e2e/shots
 # make dev      the demo in this checkout, rebuilt from source
 # make assets   scripts and styles compiled anew; the result is committed
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: check lint test packages axe build bench torture dev assets
+.PHONY: check lint test tests packages axe build bench torture gallery dev assets
 
 # Releases are built without cgo and so is everything here; only the race detector needs it.
 export CGO_ENABLED := 0
@@ -33,7 +34,6 @@ build:
 test: packages axe build
 	$(CLUSTER) $(MAKE) --no-print-directory tests
 
-.PHONY: tests
 tests:
 	go test ./internal/arch ./e2e/...
 	CGO_ENABLED=1 go test -race $(RACED)
@@ -51,8 +51,12 @@ bench: build
 torture: packages
 	DOORWARD_TORTURE=1 $(CLUSTER) go test -count=1 -timeout 60m $(RACED)
 
+gallery: packages axe
+	rm -rf e2e/shots
+	DOORWARD_PICTURES=1 go test -count=1 -timeout 60m ./e2e
+
 dev:
 	go run ./cmd/doorward demo
 
 assets:
-	go generate ./internal/web/...
+	go generate ./internal/web

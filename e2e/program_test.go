@@ -58,6 +58,9 @@ func within(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// pictures reports whether a picture of every sample is asked for (make gallery).
+func pictures() bool { return os.Getenv("DOORWARD_PICTURES") != "" }
+
 // person is one row of demo.json.
 type person struct {
 	Realm, Organization, Email, Name, Role, State, Password string

@@ -49,7 +49,7 @@ func (p *tab) at(prefix string) {
 	}
 }
 
-// check looks at a page for what every page owes: no violation of axe, one language, nothing cut off.
+// check looks at a page for what every page owes: no violation of axe, nothing cut off; pictures of it are kept.
 func (p *tab) check(name string) {
 	p.t.Helper()
 	p.axe(name)
@@ -60,6 +60,7 @@ const newPassword = "seven wet otters 41 hum"
 
 // The main job of the shop realm: invited, set up, signed in for the first time, at home in the account.
 func TestREQ_B13_B14_B20_B21_B22_B24_B25_B27_B33_Shop(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	shop := d.Realms["shop"].URL
 	b := openBrowser(t, d.path(d.CAFile))
@@ -265,6 +266,7 @@ func (p *tab) submitOrGo() {
 
 // The same without JavaScript: any HTTP client can walk it (B90).
 func TestREQ_B90_SetUpWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	shop := d.Realms["shop"].URL
 	guest := d.person(t, "shop", "member", "invited")
@@ -304,6 +306,7 @@ func TestREQ_B90_SetUpWithoutJavaScript(t *testing.T) {
 
 // A demo that was killed is continued: what was acknowledged is there, nothing is half done.
 func TestREQ_A31_SetUpSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	guest := d.person(t, "shop", "member", "invited")
 	link := d.await(t, guest.Email, 0).link(t)
