@@ -89,7 +89,7 @@ func New(t testing.TB, store *sqlstore.Store) *Rig {
 	r.must(err)
 	r.Write(func(tx *sqlstore.Tx) error { return tx.PutRealm(realm) })
 	log := r.logger()
-	r.Realms, err = admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](store), log)
+	r.Realms, err = admin.NewCache(context.Background(), sqlstore.For[admin.CacheTx](store), log)
 	r.must(err)
 	r.Realm, err = r.Realms.Realm(realm.ID)
 	r.must(err)
