@@ -17,16 +17,16 @@ import (
 //   - a change names the one credential it replaces;
 //   - a spare ends nothing.
 //
-// Whoever was active before is told by mail, and every other session of theirs ends (SEC K-5, REQ B54).
+// Whoever was active before is told by mail; where something ended, every other session of theirs ends and other
+// browsers are no longer known (SEC K-5, REQ B54).
 func (p *proving) bound(tx Tx) error {
 	f := &p.st.flow
 	kind := p.a.Kind
 	c := p.shown.Credential
 	c.ID, c.Realm, c.Person, c.Kind, c.State = newID(), f.Realm, f.Person, kind, authn.Active
-	c.Created, c.Ended, c.Version = p.now, p.now, 0
-	c.Ended = c.LastUsed
-	if c.Model == "" {
-		c.Model = f.Choice
+	c.Created, c.Ended, c.Version = p.now, time.Time{}, 0
+	if c.Model = ""; kind != authn.Password {
+		c.Model = f.Choice // one of the realm's, see Choose; what the answer says is anything
 	}
 	ended := 0
 	for _, old := range p.st.creds {
@@ -61,6 +61,9 @@ func (p *proving) bound(tx Tx) error {
 	}
 	if ended > 0 {
 		if _, err := tx.EndSessions(f.Realm, f.Person, f.Session, "factor-changed", p.now); err != nil {
+			return err
+		}
+		if _, err := tx.ForgetDevices(f.Realm, f.Person, p.device); err != nil {
 			return err
 		}
 		tx.Bump()

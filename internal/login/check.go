@@ -27,7 +27,10 @@ func (s Signed) Fresh(now time.Time) bool {
 	if len(s.Session.Evidence) == 0 {
 		return false
 	}
-	return !slices.ContainsFunc(s.Session.Evidence, func(e authn.Evidence) bool { return now.Sub(e.At) > FreshLife })
+	return !slices.ContainsFunc(s.Session.Evidence, func(e authn.Evidence) bool {
+		age := now.Sub(e.At)
+		return age > FreshLife || age < -skew
+	})
 }
 
 // errSession is the one answer for sessions that are unknown, foreign or over.
@@ -46,8 +49,8 @@ func (s *Service) Authenticate(ctx context.Context, realm string, cookie secret.
 	now := s.Clock()
 	key := [32]byte(tokenHash(cookie))
 	epoch := s.Epoch()
-	if got, ok := s.cache.get(key, epoch, now); ok && got.Session.Realm == realm && got.Session.Live(now) {
-		return s.seen(ctx, key, epoch, got, now)
+	if got, at, ok := s.cache.get(key, epoch, now); ok && got.Session.Realm == realm && got.Session.Live(now) {
+		return s.seen(ctx, key, epoch, got, at, now)
 	}
 	var got Signed
 	err := s.Store.Read(ctx, func(tx Tx) error {
@@ -60,7 +63,7 @@ func (s *Service) Authenticate(ctx context.Context, realm string, cookie secret.
 		return Signed{}, err
 	}
 	s.cache.put(key, epoch, now, got)
-	return s.seen(ctx, key, epoch, got, now)
+	return s.seen(ctx, key, epoch, got, now, now)
 }
 
 // alive is the liveness check itself.
@@ -110,8 +113,9 @@ func (s *Service) holds(got Signed, creds []authn.Credential) bool {
 	return authn.Next(rules, p, f).Act == authn.ActAdmit
 }
 
-// seen notes at most once a minute that a session is in use.
-func (s *Service) seen(ctx context.Context, key [32]byte, epoch int64, got Signed, now time.Time) (Signed, error) {
+// seen notes at most once a minute that a session is in use. at is when its answer was looked up; noting it is no look,
+// so the answer is kept no longer than before.
+func (s *Service) seen(ctx context.Context, key [32]byte, epoch int64, got Signed, at, now time.Time) (Signed, error) {
 	if now.Sub(got.Session.Seen) < time.Minute {
 		return got, nil
 	}
@@ -119,7 +123,7 @@ func (s *Service) seen(ctx context.Context, key [32]byte, epoch int64, got Signe
 	if err := s.Store.Write(ctx, func(tx Tx) error { return tx.TouchSession(got.Session.ID, now) }); err != nil {
 		return Signed{}, err
 	}
-	s.cache.put(key, epoch, now, got)
+	s.cache.put(key, epoch, at, got)
 	return got, nil
 }
 
@@ -169,18 +173,18 @@ type cache struct {
 
 func newCache() *cache { return &cache{byKey: make(map[[32]byte]cached)} }
 
-func (c *cache) get(key [32]byte, epoch int64, now time.Time) (Signed, bool) {
+func (c *cache) get(key [32]byte, epoch int64, now time.Time) (signed Signed, at time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if epoch != c.epoch {
-		return Signed{}, false
+		return Signed{}, at, false
 	}
 	e, ok := c.byKey[key]
 	age := now.Sub(e.at)
-	return e.signed, ok && age >= 0 && age < liveFor
+	return e.signed, e.at, ok && age >= 0 && age < liveFor
 }
 
-func (c *cache) put(key [32]byte, epoch int64, now time.Time, s Signed) {
+func (c *cache) put(key [32]byte, epoch int64, at time.Time, s Signed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if epoch < c.epoch {
@@ -190,7 +194,7 @@ func (c *cache) put(key [32]byte, epoch int64, now time.Time, s Signed) {
 		clear(c.byKey)
 		c.epoch = epoch
 	}
-	c.byKey[key] = cached{signed: s, at: now}
+	c.byKey[key] = cached{signed: s, at: at}
 }
 
 func (c *cache) drop(key [32]byte) {

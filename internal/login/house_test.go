@@ -35,6 +35,7 @@ type house struct {
 	login *login.Service
 	realm *login.Realm
 	pw    *password.Method
+	mid   func() // called between phase 2 and phase 4 of a proof by password, nil for nothing
 	org   directory.Organization
 	clock *clock
 }
@@ -59,6 +60,19 @@ func (o *oneRealm) Realm(id string) (*login.Realm, error) {
 	return o.r, nil
 }
 
+// hooked lets a test do something while a password is being compared.
+type hooked struct {
+	*password.Method
+	h *house
+}
+
+func (m *hooked) Verify(ctx context.Context, f authn.Flow, stored []authn.Credential, a authn.Answer) (authn.Shown, error) {
+	if m.h.mid != nil {
+		m.h.mid()
+	}
+	return m.Method.Verify(ctx, f, stored, a)
+}
+
 // each runs a test in a house on each database.
 func each(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Helper()
@@ -78,7 +92,7 @@ func newHouse(t *testing.T, s *sqlstore.Store) *house {
 	h.login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](s), Ring: testdb.Ring(), Realms: &oneRealm{r: h.realm}, Clock: h.clock.now, Epoch: s.Epoch,
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Methods: []authn.Method{h.pw, totp.New(totp.Config{}), onetime.New(authn.Invite), onetime.New(authn.Mail)},
+		Methods: []authn.Method{&hooked{h.pw, h}, totp.New(totp.Config{}), onetime.New(authn.Invite), onetime.New(authn.Mail)},
 	})
 	must(t, err)
 	h.org = directory.Organization{ID: newID(), Realm: r.ID, Name: "Sample Works Ltd", State: directory.Active, Created: h.clock.now()}

@@ -37,6 +37,7 @@ const (
 	FreshLife = 5 * time.Minute  // a complete login that may change factors (SECURITY S5)
 	ResetLife = 30 * time.Minute // the link of a forgotten password
 	maxWrong  = 5                // wrong answers in one flow (SEC T-6)
+	skew      = session.Skew     // how far nodes' clocks may differ; what is further ahead comes from a clock that jumped
 )
 
 // Realm is a realm with its policies compiled.
@@ -147,11 +148,27 @@ func (s *Service) own(tx Tx, c Caller, id string, now time.Time) (authn.Flow, er
 	if c.Browser == "" || subtle.ConstantTimeCompare(f.Browser, s.browserHash(c.Browser)) != 1 {
 		return f, errFlow
 	}
-	if f.State != authn.FlowOpen || !now.Before(f.Expires) {
+	if f.State != authn.FlowOpen || !now.Before(f.Expires) || f.Created.Sub(now) > skew {
 		return f, errFlow
 	}
 	f.Now = now
 	return f, nil
+}
+
+// risen checks that the session a flow rose from still lives. Its evidence was the session's: whoever ends the session,
+// because a laptop was stolen, ends with it what somebody has begun there (SEC S-4).
+func risen(tx Tx, f authn.Flow) error {
+	if f.Session == "" {
+		return nil
+	}
+	live, err := tx.Sessions(f.Realm, f.Person)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(live, func(se session.Session) bool { return se.ID == f.Session && se.Live(f.Now) }) {
+		return errFlow
+	}
+	return nil
 }
 
 func (s *Service) browserHash(b secret.Text) []byte { return s.Ring.Hash("browser", string(b)) }
@@ -173,6 +190,9 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		return standing{}, err
 	}
 	st := standing{realm: realm, flow: f}
+	if err := risen(tx, f); err != nil {
+		return st, err
+	}
 	var p authn.Person
 	if f.Person != "" {
 		if st.person, err = tx.Person(f.Realm, f.Person); err != nil {
@@ -211,13 +231,13 @@ func elsewhere(f authn.Flow) bool {
 	})
 }
 
-// counted drops proofs that are too old to admit anybody. Once-only evidence and what was bound here stay; they lead to
+// counted drops proofs that are too old to admit anybody, or come from a clock that ran ahead. Once-only evidence and what was bound here stay; they lead to
 // further steps, and what was bound admits only as long as elsewhere says no.
 func counted(f authn.Flow) authn.Flow {
 	kept := make([]authn.Evidence, 0, len(f.Evidence))
 	for _, e := range f.Evidence {
 		info, _ := authn.Info(e.Kind)
-		if info.Held && !e.Bound && f.Now.Sub(e.At) > ProofLife {
+		if age := f.Now.Sub(e.At); info.Held && !e.Bound && (age > ProofLife || age < -skew) {
 			continue
 		}
 		kept = append(kept, e)

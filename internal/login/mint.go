@@ -25,7 +25,7 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 	cookie := secret.Text(secret.Token())
 	limits := session.LimitsFor(st.realm.Session, p.Role.Staff() || p.Role == directory.Administrator)
 	se := session.Session{
-		ID: newID(), Realm: p.Realm, Person: p.ID, Hash: tokenHash(cookie), Evidence: shownOnly(st.flow.Evidence),
+		ID: newID(), Realm: p.Realm, Person: p.ID, Hash: tokenHash(cookie), Evidence: standsOn(st),
 		Created: now, Seen: now, Until: now.Add(limits.Absolute), Idle: limits.Idle, Network: c.Network, Browser: c.Agent,
 	}
 	m := &Minted{Cookie: cookie, Return: st.flow.Return, First: !p.EverActive()}
@@ -33,6 +33,12 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 		return nil, err
 	}
 	// A new session at every rise: the one this flow rose from, and any other of this browser, ends (SEC S-2).
+	if _, err := tx.EndSession(p.Realm, p.ID, st.flow.Session, "renewed", now); err != nil {
+		return nil, err
+	}
+	if st.flow.Session != "" {
+		tx.Bump()
+	}
 	if err := s.endCaller(tx, c, p.Realm, "renewed", now); err != nil {
 		return nil, err
 	}
@@ -54,9 +60,13 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 	}))
 }
 
-// shownOnly keeps evidence that was proven, not what was merely bound.
-func shownOnly(all []authn.Evidence) []authn.Evidence {
-	return slices.DeleteFunc(slices.Clone(all), func(e authn.Evidence) bool { return e.Bound })
+// standsOn is the evidence a session keeps: what was proven and counted when it was made. Proofs that were too old by
+// then, what was merely bound, links, and credentials that have ended would claim more than was shown (SEC O-10).
+func standsOn(st standing) []authn.Evidence {
+	return slices.DeleteFunc(counted(st.flow).Evidence, func(e authn.Evidence) bool {
+		live := func(c authn.Credential) bool { return c.ID == e.Credential && c.State == authn.Active }
+		return e.Bound || !slices.ContainsFunc(st.creds, live)
+	})
 }
 
 // remember marks the browser as one this person signs in with, and tells them about a new one.

@@ -79,6 +79,7 @@ type proving struct {
 	stored []authn.Credential // what is compared: the person's, or of whoever the typed address belongs to
 	device string             // id of the known device, when it is one of that person
 	bind   bool
+	judged bool // bind is set
 	lane   lane
 	shown  authn.Shown
 
@@ -114,12 +115,14 @@ func (p *proving) load(ctx context.Context) error {
 	})
 }
 
-// expected is phase 2.
+// expected is phase 2. What was handed in as a proof never becomes a binding, nor the other way round, even when the step
+// turns while it is compared: an old password would come back as a new one.
 func (p *proving) expected(step authn.Step) error {
-	p.bind = step.Accepts(authn.ActBind, p.a.Kind)
-	if !p.bind && !step.Accepts(authn.ActProve, p.a.Kind) {
+	bind := step.Accepts(authn.ActBind, p.a.Kind)
+	if !bind && !step.Accepts(authn.ActProve, p.a.Kind) || p.judged && bind != p.bind {
 		return fault.New(fault.Conflict, "not-expected")
 	}
+	p.bind, p.judged = bind, true
 	if _, ok := p.method.(authn.Enroller); p.bind && !ok {
 		return fault.New(fault.Conflict, "not-expected")
 	}

@@ -91,7 +91,8 @@ func (s *Service) browserOf(c Caller) (browser secret.Text, isNew bool) {
 }
 
 // Look shows a flow to the browser it belongs to. Where the step needs a question (a seed to confirm) and none is open,
-// it makes one: the old one has expired or was answered wrongly three times.
+// it makes one: the old one has expired or was answered wrongly three times. Where nothing is left to do (the last duty
+// was done in another tab, or what the session showed is enough) the flow ends here, as it would have with the last step.
 func (s *Service) Look(ctx context.Context, c Caller, id string) (View, error) {
 	var st standing
 	load := func(tx Tx) error {
@@ -105,24 +106,27 @@ func (s *Service) Look(ctx context.Context, c Caller, id string) (View, error) {
 	if err := s.Store.Read(ctx, load); err != nil {
 		return View{}, err
 	}
-	if s.wants(st) {
+	var end View
+	if s.wants(st) || st.step.Act == authn.ActAdmit {
 		err := s.Store.Write(ctx, func(tx Tx) error {
+			end = View{}
 			if err := load(tx); err != nil {
 				return err
 			}
-			if !s.wants(st) {
+			if !s.wants(st) && st.step.Act != authn.ActAdmit {
 				return nil
 			}
-			if err := s.ask(ctx, &st); err != nil {
-				return err
-			}
-			return s.save(tx, &st.flow)
+			var err error
+			end.Minted, end.Finished, end.Browser, err = s.arrive(ctx, tx, c, &st)
+			return err
 		})
 		if err != nil {
 			return View{}, err
 		}
 	}
-	return s.view(ctx, st)
+	v, err := s.view(ctx, st)
+	v.Minted, v.Finished, v.Browser = end.Minted, end.Finished, end.Browser
+	return v, err
 }
 
 // save stores a flow and moves its version on.

@@ -45,6 +45,8 @@ type Tx interface {
 	TouchSession(id string, seen time.Time) error
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)
 	EndSessions(realm, person, exceptID, why string, now time.Time) (int, error)
+	Sessions(realm, person string) ([]session.Session, error)
+	ForgetDevices(realm, person, exceptID string) (int, error)
 	AddDevice(session.Device) error
 	DeviceByHash(hash []byte) (session.Device, error)
 	TouchDevice(id string, seen time.Time) error

@@ -40,7 +40,8 @@ func within(minutes int, ceiling time.Duration) time.Duration {
 
 // Live reports whether a session still holds at the time, as far as the row itself says.
 func (s Session) Live(now time.Time) bool {
-	return s.Ended.IsZero() && now.Before(s.Until) && now.Before(s.Seen.Add(s.Idle))
+	ahead := s.Created.Sub(now) > Skew || s.Seen.Sub(now) > Skew
+	return s.Ended.IsZero() && now.Before(s.Until) && now.Before(s.Seen.Add(s.Idle)) && !ahead
 }
 
 // AMR lists the authentication methods of RFC 8176 that evidence stands for, and "mfa" when it spans two categories.

@@ -7,6 +7,10 @@ import (
 	"doorward/internal/authn"
 )
 
+// Skew is how far the clocks of nodes may differ. What seems to come from further ahead was made by a clock that had
+// jumped: it counts for nothing, or the jump would lengthen its life (SEC T-CLK2).
+const Skew = time.Minute
+
 // Session is one browser of one person in one realm. The browser holds an opaque secret; only its hash is stored.
 type Session struct {
 	ID       string

@@ -19,6 +19,7 @@ var (
 
 	selectDeviceByHash = statement(`SELECT id, realm, person, hash, created, seen FROM device WHERE hash = $1`)
 	insertDevice       = statement(`INSERT INTO device (id, realm, person, hash, created, seen) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`)
+	forgetDevices      = statement(`DELETE FROM device WHERE realm = $1 AND person = $2 AND id <> $3`)
 	touchDevice        = statement(`UPDATE device SET seen = $2 WHERE id = $1 AND seen < $2`)
 )
 
@@ -80,6 +81,11 @@ func (t *Tx) AddDevice(d session.Device) error {
 // DeviceByHash finds a known device by the hash of its secret.
 func (t *Tx) DeviceByHash(hash []byte) (session.Device, error) {
 	return one(t, scanDevice, selectDeviceByHash, hash)
+}
+
+// ForgetDevices forgets the known devices of a person but one, and says how many.
+func (t *Tx) ForgetDevices(realm, person, exceptID string) (int, error) {
+	return t.exec(forgetDevices, realm, person, exceptID)
 }
 
 // TouchDevice remembers when a device was last seen. It never moves back.

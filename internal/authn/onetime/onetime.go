@@ -22,6 +22,10 @@ import (
 	"doorward/internal/secret"
 )
 
+// skew is how far nodes' clocks may differ. A link from further ahead was made by a clock that had jumped: it would live
+// longer than it should (SEC T-CLK2).
+const skew = time.Minute
+
 // Method is one kind of link. It has no state.
 type Method struct{ kind authn.Kind }
 
@@ -79,7 +83,7 @@ func (m *Method) Verify(_ context.Context, f authn.Flow, stored []authn.Credenti
 		return authn.Shown{}, authn.Reject("link-used")
 	case !o.Voided.IsZero():
 		return authn.Shown{}, authn.Reject("link-voided", "at", o.Voided.UTC().Format(time.RFC3339))
-	case !f.Now.Before(o.Expires):
+	case !f.Now.Before(o.Expires), o.Created.Sub(f.Now) > skew:
 		return authn.Shown{}, authn.Reject("link-expired", "at", o.Expires.UTC().Format(time.RFC3339))
 	}
 	return authn.Shown{Credential: authn.Credential{
