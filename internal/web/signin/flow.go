@@ -51,6 +51,9 @@ func (d *Door) step(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.gone(w, r, err)
 	}
+	if v.Minted != nil || v.Finished { // the rest was done in another tab
+		return d.next(w, r, v)
+	}
 	return d.show(w, r, v, typed{with: r.URL.Query().Get("with")}, nil)
 }
 

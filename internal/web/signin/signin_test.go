@@ -243,8 +243,8 @@ func TestSEC_F4_ALandingIsNeverTakenFromTheAddress(t *testing.T) {
 		f.view.Minted.Return = to
 		leads(t, b.Post("/signin/"+flowID+"/prove", url.Values{"kind": {"password"}}), "/account")
 	}
-	f := &fake{view: minted(proving(authn.Password))}
-	f.view.Minted.Return, f.view.Flow.Return = "rp:store", "rp:store"
+	f := &fake{view: proving(authn.Password)}
+	f.view.Flow.Return = "rp:store"
 	b := door(f, func(o *signin.Options) {
 		o.Landing = func(_ *http.Request, id string) string {
 			return map[string]string{"rp:store": "https://store.example/callback"}[id]
@@ -253,7 +253,10 @@ func TestSEC_F4_ALandingIsNeverTakenFromTheAddress(t *testing.T) {
 	if csp := b.Get("/signin/" + flowID).Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://store.example") {
 		t.Errorf("the browser would stop at the relying party: %s", csp)
 	}
+	f.view = minted(f.view)
+	f.view.Minted.Return = "rp:store"
 	leads(t, b.Post("/signin/"+flowID+"/prove", url.Values{"kind": {"password"}}), "https://store.example/callback")
+	leads(t, b.Get("/signin/"+flowID), "https://store.example/callback") // the last duty was done in another tab
 }
 
 func TestREQ_B28_WhereItAllBeganIsKept(t *testing.T) {
