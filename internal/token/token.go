@@ -1,0 +1,134 @@
+// Package token holds the nouns of OpenID Connect and OAuth 2: signing keys, authorization requests, authorizations and
+// what is issued from them, and the pure rules of JOSE: which algorithms, which claims, what a proof must say.
+package token
+
+import "time"
+
+// Request is an authorization request that was checked and kept (OpenID Connect Core 3.1.2, RFC 9126): it survives sign-in,
+// set-up, a restart and a change of device (REQ B28).
+type Request struct {
+	ID      string
+	Realm   string
+	Client  string
+	Handle  []byte            // look-up hash of the request_uri's secret; empty when it was not pushed
+	Params  map[string]string // as checked, defaults filled in
+	JKT     string            // thumbprint of the DPoP key it is bound to, empty for none (RFC 9449 10)
+	Created time.Time
+	Expires time.Time
+	Used    time.Time // when the request_uri was presented; it works once
+	Over    time.Time // when a code or an error was sent back
+}
+
+// Authorization is what a person allowed a client in one go: the root of its code, its tokens and its log-out. For
+// client_credentials Person is empty.
+type Authorization struct {
+	ID        string
+	Realm     string
+	Client    string
+	Person    string
+	Session   string // the session it came from; it ends with it unless Offline
+	Scopes    []string
+	Resources []string // resource indicators (RFC 8707)
+	Claims    string   // the claims parameter, JSON
+	Nonce     string
+	ACR       string
+	AMR       []string
+	AuthTime  time.Time
+	Offline   bool   // scope offline_access: lives on after the session
+	JKT       string // DPoP key (RFC 9449), empty for none
+	X5T       string // certificate thumbprint (RFC 8705), empty for none
+	Created   time.Time
+	Until     time.Time // absolute end of what can be refreshed
+	Ended     time.Time
+	Why       string
+}
+
+// Code is an authorization code: by its hash, for one client, one redirect and one PKCE challenge. Used ones stay, so
+// that a second use is seen and ends the authorization (RFC 9700 4.5).
+type Code struct {
+	Hash          []byte
+	Realm         string
+	Client        string
+	Authorization string
+	Redirect      string
+	Challenge     string // S256
+	Created       time.Time
+	Expires       time.Time // at most 60 s
+	Used          time.Time
+}
+
+// Refresh is a refresh token by its hash. The answer to its first use is kept sealed for ten seconds, so that a client
+// that lost the answer gets the same one again (RFC 9700 4.14; SEC O-6); later use ends the authorization.
+type Refresh struct {
+	Hash          []byte
+	Realm         string
+	Client        string
+	Authorization string
+	Created       time.Time
+	Expires       time.Time
+	Used          time.Time
+	Answer        []byte // sealed by the store; wiped by the sweep
+}
+
+// Key is a signing key of a realm. It is published before it signs and kept until the last token it signed has ended.
+type Key struct {
+	ID      string // kid
+	Realm   string
+	Alg     string // ES256, EdDSA, PS256, RS256
+	Private []byte // PKCS#8 DER, sealed by the store
+	Created time.Time
+	Signs   time.Time // from then on it signs
+	Retires time.Time // from then on it does not sign any more; zero while it is the newest
+	Ends    time.Time // from then on it is not published any more; zero while it may be needed
+}
+
+// Consent is what a person allowed a client that is not the operator's own.
+type Consent struct {
+	Realm  string
+	Person string
+	Client string
+	Scopes []string
+	At     time.Time
+}
+
+// DeviceState is how far a device grant has come (RFC 8628).
+type DeviceState string
+
+// States of a device grant.
+const (
+	DeviceWaiting DeviceState = "waiting"
+	DeviceAllowed DeviceState = "allowed"
+	DeviceDenied  DeviceState = "denied"
+	DeviceUsed    DeviceState = "used"
+)
+
+// Device is a device that waits until its person allows it elsewhere.
+type Device struct {
+	ID            string
+	Realm         string
+	Client        string
+	Hash          []byte // of the device code
+	UserCode      []byte // look-up hash of the user code
+	Scopes        []string
+	State         DeviceState
+	Authorization string
+	Created       time.Time
+	Expires       time.Time
+	Polled        time.Time
+	Interval      time.Duration
+	Version       int64
+}
+
+// Logout is one back-channel log-out to be delivered to a client (OpenID Connect Back-Channel Logout 1.0).
+type Logout struct {
+	ID       string
+	Realm    string
+	Client   string
+	Person   string
+	Session  string
+	Attempts int
+	Error    string
+	Created  time.Time
+	Due      time.Time
+	Done     time.Time
+}
