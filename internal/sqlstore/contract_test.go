@@ -17,6 +17,7 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/job"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/selfservice"
@@ -31,6 +32,10 @@ var (
 	_ admin.PeopleTx = (*sqlstore.Tx)(nil)
 	_ selfservice.Tx = (*sqlstore.Tx)(nil)
 	_ audit.Tx       = (*sqlstore.Tx)(nil)
+	_ admin.RealmTx  = (*sqlstore.Tx)(nil)
+	_ admin.CacheTx  = (*sqlstore.Tx)(nil)
+	_ job.Tx         = (*sqlstore.Tx)(nil)
+	_ mail.Tx        = (*sqlstore.Tx)(nil)
 )
 
 var noon = time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)

@@ -167,6 +167,7 @@ CREATE TABLE device (
     created BIGINT NOT NULL,
     seen    BIGINT NOT NULL
 );
+CREATE INDEX device_person ON device (realm, person);
 
 CREATE TABLE acceptance (
     id       TEXT COLLATE "C" PRIMARY KEY,
