@@ -95,7 +95,7 @@ func (d *running) open() (err error) {
 		Database: database{Address: "sqlite:" + filepath.Join(d.dir, demo.Database)},
 		Keys:     keys{File: filepath.Join(d.dir, demo.Keys)},
 		Mail:     outgoing{Directory: filepath.Join(d.dir, demo.MailDir)},
-		Audit:    trail{Anchor: filepath.Join(d.dir, "anchor")},
+		Audit:    trail{Anchor: filepath.Join(d.dir, demo.Anchor)},
 	}
 	if d.ground, err = openGround(d.ctx, conf, d.clock.Now, d.logger(logging{Level: "warn", Format: "text"})); err != nil {
 		return err

@@ -36,8 +36,8 @@ func (l *logged) Write(p []byte) (int, error) {
 
 func (l *logged) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
-// until waits for a line that holds the text, or for the end of the program.
-func (l *logged) until(t *testing.T, text string, ended <-chan int) string {
+// until waits for a line that holds the text; when the program ends before, the test fails with what it said.
+func (l *logged) until(t *testing.T, text string, ended <-chan struct{}, said *logged) string {
 	t.Helper()
 	for {
 		for line := range strings.Lines(l.String()) {
@@ -47,8 +47,8 @@ func (l *logged) until(t *testing.T, text string, ended <-chan int) string {
 		}
 		select {
 		case <-l.grew:
-		case code := <-ended:
-			t.Fatalf("ended with %d before %q:\n%s", code, text, l.String())
+		case <-ended:
+			t.Fatalf("ended before %q:\n%s", text, said)
 		}
 	}
 }
@@ -75,12 +75,13 @@ func TestServeTakesWhatAnotherProcessChanges(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		errs, ended := newLogged(), make(chan int, 1)
+		errs, ended, code := newLogged(), make(chan struct{}), 0
 		go func() {
-			ended <- run(ctx, world{args: []string{"serve", "--config", conf}, environ: environ, out: io.Discard, errs: errs, clock: time.Now})
+			defer close(ended)
+			code = run(ctx, world{args: []string{"serve", "--config", conf}, environ: environ, out: io.Discard, errs: errs, clock: time.Now})
 		}()
 		var line struct{ Listen string }
-		if err := json.Unmarshal([]byte(errs.until(t, `"msg":"serving"`, ended)), &line); err != nil {
+		if err := json.Unmarshal([]byte(errs.until(t, `"msg":"serving"`, ended, errs)), &line); err != nil {
 			t.Fatal(err)
 		}
 		get := func() int {
@@ -111,7 +112,7 @@ func TestServeTakesWhatAnotherProcessChanges(t *testing.T) {
 			<-time.After(20 * time.Millisecond)
 		}
 		stop()
-		if code := <-ended; code != done {
+		if <-ended; code != done {
 			t.Errorf("exit code %d: %s", code, errs.String())
 		}
 		var report struct {

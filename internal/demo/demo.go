@@ -81,7 +81,7 @@ func Load(dir string) (people []Person, ok bool, err error) {
 // clear removes what a start that was cut off has begun: the database, its mails, the people. The CA stays, since
 // somebody may have trusted it.
 func clear(dir string) error {
-	for _, name := range []string{Database, Database + "-wal", Database + "-shm", peopleFile} {
+	for _, name := range []string{Database, Database + "-wal", Database + "-shm", Anchor, peopleFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -97,6 +97,7 @@ const (
 	Database = "doorward.db"
 	Keys     = "keyring"
 	MailDir  = "mail"
+	Anchor   = "anchor" // signed checkpoints of the audit trail
 )
 
 // Begin marks a directory before people are made in it; End writes them down and takes the mark away.
