@@ -29,21 +29,22 @@ type Room struct {
 
 // Plan maps every package of the module to its room.
 var Plan = map[string]Room{
-	"internal/fault": {ground, nil},
-	"internal/secret": {ground, []string{"internal/fault"}},
+	"internal/fault":    {ground, nil},
+	"internal/secret":   {ground, []string{"internal/fault"}},
+	"internal/token":    {ground, nil},
 	"internal/tomlfile": {ground, nil},
 
-	"internal/audit": {nouns, []string{"internal/fault"}},
-	"internal/authn": {nouns, []string{"internal/fault"}},
+	"internal/audit":     {nouns, []string{"internal/fault"}},
+	"internal/authn":     {nouns, []string{"internal/fault"}},
 	"internal/directory": {nouns, []string{"internal/fault", "internal/tomlfile"}},
-	"internal/job": {nouns, nil},
-	"internal/mail": {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
-	"internal/session": {nouns, []string{"internal/authn", "internal/directory"}},
-	"realms": {nouns, nil},
+	"internal/job":       {nouns, nil},
+	"internal/mail":      {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
+	"internal/session":   {nouns, []string{"internal/authn", "internal/directory"}},
+	"realms":             {nouns, nil},
 
-	"internal/authn/onetime": {methods, []string{"internal/authn", "internal/secret"}},
+	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
 	"internal/authn/password": {methods, []string{"internal/authn", "internal/fault"}},
-	"internal/authn/totp": {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
+	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
@@ -95,9 +96,9 @@ var Plan = map[string]Room{
 		"internal/web/signin", "realms",
 	}},
 
-	"bench": {beside, []string{"internal/rig/walker", "realms"}},
-	"bench/floor": {beside, nil},
-	"e2e": {beside, nil},
+	"bench":         {beside, []string{"internal/rig/walker", "realms"}},
+	"bench/floor":   {beside, nil},
+	"e2e":           {beside, nil},
 	"internal/arch": {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
@@ -105,13 +106,13 @@ var Plan = map[string]Room{
 		"internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/signin", "realms",
 	}},
-	"internal/rig/walker": {beside, nil},
-	"internal/testdb": {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
-	"internal/testdb/cluster": {beside, []string{"internal/testdb/postgres"}},
-	"internal/testdb/postgres": {beside, nil},
-	"internal/web/assets/build": {beside, []string{"internal/web/assets/bundle"}},
+	"internal/rig/walker":        {beside, nil},
+	"internal/testdb":            {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
+	"internal/testdb/cluster":    {beside, []string{"internal/testdb/postgres"}},
+	"internal/testdb/postgres":   {beside, nil},
+	"internal/web/assets/build":  {beside, []string{"internal/web/assets/bundle"}},
 	"internal/web/assets/bundle": {beside, nil},
-	"internal/web/webtest": {beside, []string{"internal/directory", "internal/web", "internal/web/catalog"}},
+	"internal/web/webtest":       {beside, []string{"internal/directory", "internal/web", "internal/web/catalog"}},
 }
 
 // banned names say nothing about what is inside.
@@ -132,11 +133,11 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 // sideways lists the few pairs of one level that may import each other, left imports right. Plan says that an import
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
-	"internal/admin": {"internal/login"},
-	"internal/demo": {"internal/web", "internal/web/catalog"},
-	"internal/mail": {"internal/audit", "internal/directory"},
-	"internal/secret": {"internal/fault"},
+	"internal/admin":       {"internal/login"},
+	"internal/demo":        {"internal/web", "internal/web/catalog"},
+	"internal/mail":        {"internal/audit", "internal/directory"},
+	"internal/secret":      {"internal/fault"},
 	"internal/selfservice": {"internal/login"},
-	"internal/session": {"internal/authn", "internal/directory"},
-	"internal/web": {"internal/web/catalog"},
+	"internal/session":     {"internal/authn", "internal/directory"},
+	"internal/web":         {"internal/web/catalog"},
 }
