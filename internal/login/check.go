@@ -29,7 +29,7 @@ func (s Signed) Fresh(now time.Time) bool {
 	}
 	return !slices.ContainsFunc(s.Session.Evidence, func(e authn.Evidence) bool {
 		age := now.Sub(e.At)
-		return age > FreshLife || age < -skew
+		return e.Bound || age > FreshLife || age < -skew
 	})
 }
 
@@ -107,6 +107,7 @@ func (s *Service) holds(got Signed, creds []authn.Credential) bool {
 	if err != nil {
 		return false
 	}
+	rules.Fresh = false // whether what was bound counts was decided when the session was made
 	then := slices.DeleteFunc(slices.Clone(creds), func(c authn.Credential) bool { return c.Created.After(got.Session.Created) })
 	p := authn.Person{ID: got.Person.ID, EverActive: true, Held: authn.Holdings(then)}
 	f := authn.Flow{Realm: got.Realm.ID, Person: got.Person.ID, Evidence: got.Session.Evidence, Now: got.Session.Created}

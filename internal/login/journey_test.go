@@ -10,6 +10,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/session"
 	"doorward/internal/sqlstore"
 )
 
@@ -179,6 +180,21 @@ func TestSEC_TMBX_TakingAFlowOverTakesNoProofAlong(t *testing.T) {
 		v = d.proves(d.follow(login.SetUp, d.invite()), authn.Password, d.password)
 		v = d.proves(d.chooses(v), authn.TOTP, d.code())
 		expect(t, v, authn.ActPerform, authn.Terms)
+		v, err := d.perform(v, login.Done{Duty: authn.Terms, Typed: d.address, Read: true, Version: h.realm.Terms.Version, Language: "en"})
+		must(t, err)
+		v, err = d.perform(v, login.Done{Duty: authn.Preferences})
+		must(t, err)
+		if v.Minted == nil || !d.signedIn() {
+			t.Fatalf("let in, and the session does not hold: %+v", v.Step)
+		}
+		if got := session.AMR(v.Minted.Session.Evidence); !slices.Contains(got, "mfa") {
+			t.Errorf("amr is %v", got)
+		}
+		signed, err := h.login.Authenticate(ctx, h.realm.ID, d.session)
+		must(t, err)
+		if signed.Fresh(h.clock.now()) {
+			t.Error("what was bound counts as a fresh sign-in")
+		}
 	})
 }
 

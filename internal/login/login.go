@@ -180,6 +180,7 @@ type standing struct {
 	person directory.Person // zero when unknown
 	org    directory.Organization
 	creds  []authn.Credential
+	fresh  bool // what was bound does not admit
 	step   authn.Step
 }
 
@@ -218,6 +219,7 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		return st, err
 	}
 	rules.Fresh = rules.Fresh || elsewhere(st.flow)
+	st.fresh = rules.Fresh
 	st.step = authn.Next(rules, p, counted(st.flow))
 	return st, nil
 }

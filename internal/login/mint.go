@@ -61,11 +61,12 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 }
 
 // standsOn is the evidence a session keeps: what was proven and counted when it was made. Proofs that were too old by
-// then, what was merely bound, links, and credentials that have ended would claim more than was shown (SEC O-10).
+// then, links, and credentials that have ended would claim more than was shown (SEC O-10). What was bound stays where the
+// policy let it count, marked as such: it never opens what needs a sign-in.
 func standsOn(st standing) []authn.Evidence {
 	return slices.DeleteFunc(counted(st.flow).Evidence, func(e authn.Evidence) bool {
 		live := func(c authn.Credential) bool { return c.ID == e.Credential && c.State == authn.Active }
-		return e.Bound || !slices.ContainsFunc(st.creds, live)
+		return e.Bound && st.fresh || !slices.ContainsFunc(st.creds, live)
 	})
 }
 
@@ -99,11 +100,18 @@ func (s *Service) welcome(tx Tx, c Caller, st standing) error {
 	if err := tx.Audit(s.event(c, f, "setup.completed", audit.Event{Organization: p.Organization, Data: data})); err != nil {
 		return err
 	}
-	inviter, err := tx.Inviter(p.Realm, f.OneTime)
-	if err != nil || inviter == "" {
-		return ignoreMissing(err)
+	// From now on the person's mailbox is not them any more: every way in by an invitation closes.
+	invited, err := invitation(tx, p.Realm, p.ID)
+	if err != nil {
+		return err
 	}
-	by, err := tx.Person(p.Realm, inviter)
+	if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, f.Now); err != nil {
+		return err
+	}
+	if _, err := tx.VoidFlows(p.Realm, p.ID, f.ID); err != nil || invited.By == "" {
+		return err
+	}
+	by, err := tx.Person(p.Realm, invited.By)
 	if err != nil {
 		return ignoreMissing(err)
 	}

@@ -55,7 +55,7 @@ func AMR(evidence []authn.Evidence) []string {
 	}
 	for _, e := range evidence {
 		info, ok := authn.Info(e.Kind)
-		if !ok || !info.Held || e.Bound {
+		if !ok || !info.Held {
 			continue
 		}
 		seen |= info.Categories
@@ -73,7 +73,7 @@ func AMR(evidence []authn.Evidence) []string {
 func AuthTime(evidence []authn.Evidence) time.Time {
 	var at time.Time
 	for _, e := range evidence {
-		if !e.Bound && e.At.After(at) {
+		if e.At.After(at) {
 			at = e.At
 		}
 	}
