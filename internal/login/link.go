@@ -20,7 +20,7 @@ import (
 //   - Looking at a link changes nothing, however often and by whom (mail scanners open links, run scripts and even post
 //     forms: SEC A-1). The first Follow starts the flow; any later one leads back to the same flow, on another device
 //     too; the last step of the flow spends the link.
-//   - A newer link of the same kind voids the older ones and their flows (SEC A-2).
+//   - A newer link of the same kind voids the older ones, and with them what their flows could lead to (SEC A-2).
 //   - A link proves a mailbox and nothing else. What it may lead to is the policy's business.
 
 // Purposes of links; a secret made for one never opens another (SEC O-15).
@@ -215,7 +215,7 @@ func lastMove(evidence []authn.Evidence) (at time.Time) {
 
 // Forgot sends a link to set a new password, if there is anybody to send it to. Its answer is always nil unless the
 // address cannot be one or the caller's network asks too often; it takes the same writes either way. A person who was
-// never active gets their invitation again instead.
+// never active gets their invitation again instead, unless they are in the middle of their set-up.
 func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 	now := s.Clock()
 	address, err := directory.Canonical(typed)
@@ -226,7 +226,7 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 	if err != nil {
 		return err
 	}
-	return s.Store.Write(ctx, func(tx Tx) error {
+	return s.insist(ctx, func(tx Tx) error {
 		if err := s.throttle(tx, netKey("forgot", c), 20, time.Hour, now, "too-many-mails"); err != nil {
 			return err
 		}
@@ -237,6 +237,11 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 		p, err := tx.PersonByAddress(realm.ID, address)
 		if err != nil && !fault.Of(err, fault.NotFound) {
 			return err
+		}
+		if err == nil && !p.EverActive() && !quiet {
+			if quiet, err = underWay(tx, p, now); err != nil {
+				return err
+			}
 		}
 		if err != nil || quiet || p.State == directory.Disabled {
 			p = directory.Person{Realm: realm.ID, Language: realm.Languages[0]} // nobody: a decoy goes the same way
@@ -253,7 +258,8 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 	})
 }
 
-// sendLink voids older links of the kind and their flows, stores the new one, writes the mail and the event.
+// sendLink voids older links of the kind, stores the new one, writes the mail and the event. A flow behind an older link
+// ends at its last step, which cannot spend the link any more.
 func sendLink(tx Tx, r directory.Realm, p directory.Person, ot authn.OneTime, token secret.Text, template string, args map[string]string, e audit.Event) error {
 	now := ot.Created
 	if _, err := tx.VoidOneTimes(r.ID, p.ID, ot.Kind, now); err != nil {
@@ -274,77 +280,4 @@ func sendLink(tx Tx, r directory.Realm, p directory.Person, ot authn.OneTime, to
 	}
 	e.Realm, e.At, e.Person, e.Organization = r.ID, now, p.ID, p.Organization
 	return tx.Audit(e)
-}
-
-// Invitation says who invites, when and from where.
-type Invitation struct {
-	Now     time.Time
-	Actor   string // person id, "cli", or the person's own id when they ask for it again
-	Inviter string // person id of who invited first, kept in the link; empty for the command line
-	Name    string // name of the inviter, for the mail
-	Network string
-	Agent   string
-	Resent  bool
-	Return  string
-	Show    func(link string) // receives the link where it is printed instead of mailed (command line); nil otherwise
-}
-
-// Invite makes an invitation for a person who was never active: it voids the older ones and their flows, and mails the
-// new one. The secret goes to the mailbox only; nobody who invites can see it.
-// It fails with fault.Conflict "already-active" for anybody who was active: a mailbox alone binds nothing for them.
-func Invite(tx Tx, ring *secret.Ring, r directory.Realm, p directory.Person, in Invitation) error {
-	if p.EverActive() {
-		return fault.New(fault.Conflict, "already-active")
-	}
-	ot, token := onetime.Make(authn.Invite, SetUp)
-	ot.ID, ot.Realm, ot.Person, ot.By, ot.Return = newID(), r.ID, p.ID, in.Inviter, in.Return
-	ot.Created, ot.Expires = in.Now, in.Now.AddDate(0, 0, r.Invitation.Days)
-	ot.Hash = ring.Hash("onetime:"+string(authn.Invite)+":"+SetUp, string(token))
-	if _, err := tx.VoidFlows(r.ID, p.ID, ""); err != nil {
-		return err
-	}
-	kind, template := "invitation.sent", "invitation"
-	if in.Resent {
-		kind = "invitation.resent"
-		if in.Actor != p.ID { // whoever asks for it themselves needs no reminder
-			template = "invitation-reminder"
-		}
-	}
-	p.Invitation = in.Now
-	if err := tx.UpdatePerson(p); err != nil {
-		return err
-	}
-	if in.Show != nil {
-		in.Show(r.Origin + "/link/" + SetUp + "/" + string(token))
-	}
-	return sendLink(tx, r, p, ot, token, template, map[string]string{"inviter": in.Name},
-		audit.Event{Type: kind, Actor: in.Actor, Network: in.Network, Browser: in.Agent, Data: map[string]string{"by": in.Name}})
-}
-
-// Resend sends a new invitation to the stored address of the person a link was made for, at most three a day. The
-// answer is the same whatever the link was; a new mail voids the older link.
-func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
-	now := s.Clock()
-	realm, err := s.Realms.Realm(c.Realm)
-	if err != nil {
-		return err
-	}
-	return s.Store.Write(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, netKey("forgot", c), 20, time.Hour, now, "too-many-mails"); err != nil {
-			return err
-		}
-		ot, p, _, err := s.link(ctx, tx, c.Realm, SetUp, token)
-		if fault.Of(err, fault.NotFound) || err == nil && (p.EverActive() || p.State == directory.Disabled) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if over, err := s.overLimit(tx, "resend:"+p.ID, 3, 24*time.Hour, now); err != nil || over {
-			return err
-		}
-		return Invite(tx, s.Ring, realm.Realm, p, Invitation{
-			Now: now, Actor: p.ID, Inviter: ot.By, Network: c.Network, Agent: c.Agent, Resent: true, Return: ot.Return,
-		})
-	})
 }

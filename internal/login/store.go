@@ -30,7 +30,7 @@ type Tx interface {
 
 	AddOneTime(authn.OneTime) error
 	OneTimeByHash(kind authn.Kind, hash []byte) (authn.OneTime, error)
-	Inviter(realm, oneTimeID string) (string, error)
+	OneTimes(realm, person string, kind authn.Kind) ([]authn.OneTime, error)
 	UseOneTime(id string, kind authn.Kind, now time.Time) error
 	LeadOneTime(id, from, to string) error
 	VoidOneTimes(realm, person string, kind authn.Kind, now time.Time) (int, error)

@@ -248,7 +248,6 @@ func TestMissingAndTaken(t *testing.T) {
 			"session":                    func(tx *sqlstore.Tx) error { _, err := tx.SessionByHash([]byte("x")); return err },
 			"device":                     func(tx *sqlstore.Tx) error { _, err := tx.DeviceByHash([]byte("x")); return err },
 			"one-time secret":            func(tx *sqlstore.Tx) error { _, err := tx.OneTimeByHash(authn.Mail, []byte("x")); return err },
-			"inviter":                    func(tx *sqlstore.Tx) error { _, err := tx.Inviter("shop", "none"); return err },
 			"tree hash":                  func(tx *sqlstore.Tx) error { _, err := tx.TreeHashes([]int64{0}); return err },
 			"person to update":           func(tx *sqlstore.Tx) error { return tx.UpdatePerson(directory.Person{ID: "none"}) },
 			"flow to update":             func(tx *sqlstore.Tx) error { return tx.UpdateFlow(authn.Flow{ID: "none"}) },

@@ -21,8 +21,7 @@ var (
 	useOneTime = statement(`UPDATE one_time SET used = $3
 		WHERE id = $1 AND kind = $2 AND used = 0 AND voided = 0 AND expires > $3 RETURNING 1`)
 	selectOneTime = statement(`SELECT ` + oneTimeColumns + ` FROM one_time WHERE id = $1 AND kind = $2`)
-	selectInviter = statement(`SELECT caused_by FROM one_time WHERE realm = $1 AND id = $2`)
-	leadOneTime   = statement(`UPDATE one_time SET flow = $3 WHERE id = $1 AND flow = $2`)
+	leadOneTime   = statement(`UPDATE one_time SET flow = $3 WHERE id = $1 AND flow = $2 AND used = 0 AND voided = 0`)
 	voidOneTimes  = statement(`UPDATE one_time SET voided = $4 WHERE realm = $1 AND person = $2 AND kind = $3 AND used = 0 AND voided = 0`)
 )
 
@@ -68,13 +67,8 @@ func (t *Tx) UseOneTime(id string, kind authn.Kind, now time.Time) error {
 	return fault.New(fault.Expired, "one-time-expired")
 }
 
-// Inviter returns the id of the person who caused a one-time secret, empty for the command line or its owner.
-func (t *Tx) Inviter(realm, oneTimeID string) (string, error) {
-	return one(t, func(_ *Tx, r row) (by string, err error) { return by, r.Scan(&by) }, selectInviter, realm, oneTimeID)
-}
-
 // LeadOneTime makes a secret lead to the flow to instead of from (empty: none yet). Of callers at once one wins; for the
-// others it is fault.Conflict "stale".
+// others, and where it was used or voided meanwhile, it is fault.Conflict "stale".
 func (t *Tx) LeadOneTime(id, from, to string) error {
 	n, err := t.exec(leadOneTime, id, from, to)
 	if err == nil && n == 0 {
