@@ -2,6 +2,7 @@
 package docs
 
 import (
+	"encoding/csv"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -275,5 +276,37 @@ func TestReviewFindsWhatItLooksFor(t *testing.T) {
 	}
 	if got := idsOf("TestSEC_TAC2_REQ_B23_Raced"); !slices.Equal(got, []string{"SEC_TAC2", "REQ_B23"}) {
 		t.Errorf("ids %q", got)
+	}
+}
+
+// A row of the ASVS list that is called tested names tests that exist.
+func TestASVSRowsNameTests(t *testing.T) {
+	_, all := proofs(t)
+	f, err := os.Open("asvs.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := 0
+	for _, r := range rows[1:] {
+		id, tests, status := r[0], strings.Fields(r[6]), r[7]
+		if (status == "tested") != (len(tests) > 0) {
+			t.Errorf("%s: status %q with tests %q", id, status, tests)
+		}
+		for _, name := range tests {
+			if _, ok := all[name]; !ok {
+				t.Errorf("%s names %s, and there is no such test", id, name)
+			}
+		}
+		if status == "tested" {
+			tested++
+		}
+	}
+	if len(rows) < 340 || tested == 0 {
+		t.Errorf("%d rows, %d tested", len(rows), tested)
 	}
 }

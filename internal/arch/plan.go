@@ -31,7 +31,6 @@ type Room struct {
 var Plan = map[string]Room{
 	"internal/fault":    {ground, nil},
 	"internal/secret":   {ground, []string{"internal/fault"}},
-	"internal/token":    {ground, nil},
 	"internal/tomlfile": {ground, nil},
 
 	"internal/audit":     {nouns, []string{"internal/fault"}},
@@ -40,6 +39,7 @@ var Plan = map[string]Room{
 	"internal/job":       {nouns, nil},
 	"internal/mail":      {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/session":   {nouns, []string{"internal/authn", "internal/directory"}},
+	"internal/token":     {nouns, nil},
 	"realms":             {nouns, nil},
 
 	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
