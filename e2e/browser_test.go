@@ -202,15 +202,6 @@ func (p *tab) screen(width, height int64, scheme string) {
 	})
 }
 
-// withoutScripts switches JavaScript off for pages opened from now on.
-func (p *tab) withoutScripts() {
-	p.t.Helper()
-	p.call("scripts off", func(ctx context.Context) error {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	})
-}
-
 // plain keeps file names easy to type.
 var plain = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 
