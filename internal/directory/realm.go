@@ -1,6 +1,9 @@
 package directory
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Realm is one front door: host name, brand, languages, policy, terms. It is declared in a TOML file and loaded by
 // `doorward apply`; the database keeps it as one document with a version.
@@ -108,9 +111,60 @@ type Topic struct {
 	About Localized `toml:"about" json:"about"`
 }
 
-// RelyingParty is an application behind the door.
+// Ways in which a relying party proves itself at the token endpoint (OpenID Connect Core 9, RFC 8705 2).
+const (
+	AuthNone          = "none" // a public client: PKCE and, where required, a key of its own (DPoP)
+	AuthSecretBasic   = "client_secret_basic"
+	AuthSecretPost    = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"
+	AuthSelfSignedTLS = "self_signed_tls_client_auth"
+)
+
+// Grants a relying party may use. There is no implicit, hybrid or password grant (SEC O-1).
+const (
+	GrantCode              = "authorization_code"
+	GrantRefresh           = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
+)
+
+// FAPI2 is the profile of a relying party for which the strict choices of the FAPI 2.0 Security Profile are made.
+const FAPI2 = "fapi2"
+
+// RelyingParty is an application behind the door: a client of the OpenID provider, an application behind forward-auth, or
+// only a link on the person's page. Strings are as written in the realm file; what may be in them is checked when the
+// file is read.
 type RelyingParty struct {
-	ID   string `toml:"id" json:"id"`
+	ID   string `toml:"id" json:"id"` // the client_id
 	Name string `toml:"name" json:"name"`
 	Home string `toml:"home" json:"home"` // where "on to the application" leads
+
+	RedirectURIs         []string `toml:"redirect_uris" json:"redirect_uris,omitempty"`                         // compared letter by letter (SEC O-2)
+	PostLogoutURIs       []string `toml:"post_logout_redirect_uris" json:"post_logout_redirect_uris,omitempty"` // as redirect_uris
+	BackchannelLogoutURI string   `toml:"backchannel_logout_uri" json:"backchannel_logout_uri,omitempty"`
+	Auth                 string   `toml:"auth" json:"auth,omitempty"`                                             // one of Auth…; empty for an application that is no client
+	SecretSHA256         string   `toml:"secret_sha256" json:"secret_sha256,omitempty"`                           // hex of SHA-256 of a random secret of 256 bits
+	JWKS                 string   `toml:"jwks" json:"jwks,omitempty"`                                             // the client's public keys, a JWK set (RFC 7517 5)
+	JWKSURI              string   `toml:"jwks_uri" json:"jwks_uri,omitempty"`                                     // https; where they can be fetched instead
+	TLSClientAuthSubject string   `toml:"tls_client_auth_subject_dn" json:"tls_client_auth_subject_dn,omitempty"` // RFC 4514
+	Grants               []string `toml:"grants" json:"grants,omitempty"`                                         // of Grant…
+	Scopes               []string `toml:"scopes" json:"scopes,omitempty"`                                         // what it may ask for
+	IDTokenAlg           string   `toml:"id_token_alg" json:"id_token_alg,omitempty"`                             // ES256 (default), EdDSA, PS256, RS256
+	Profile              string   `toml:"profile" json:"profile,omitempty"`                                       // "" or FAPI2
+	RequirePAR           bool     `toml:"require_par" json:"require_par,omitempty"`                               // RFC 9126; FAPI2 implies it
+	RequireDPoP          bool     `toml:"require_dpop" json:"require_dpop,omitempty"`                             // RFC 9449: tokens are bound to a key of the client
+	Policy               string   `toml:"policy" json:"policy,omitempty"`                                         // text of the policy language, stricter than the realm's only
+	ACR                  []string `toml:"acr" json:"acr,omitempty"`                                               // default acr_values
+	FirstParty           bool     `toml:"first_party" json:"first_party,omitempty"`                               // the operator's own: nobody is asked for consent
+	Pairwise             bool     `toml:"pairwise" json:"pairwise,omitempty"`                                     // another sub per sector (OpenID Connect Core 8.1)
+	SectorIdentifier     string   `toml:"sector_identifier" json:"sector_identifier,omitempty"`                   // host name that several clients share
+	Resources            []string `toml:"resources" json:"resources,omitempty"`                                   // audiences it may ask tokens for (RFC 8707)
+	Hosts                []string `toml:"hosts" json:"hosts,omitempty"`                                           // host names that forward-auth guards for it
 }
+
+// Strict reports whether the FAPI 2.0 choices are made for the client.
+func (r RelyingParty) Strict() bool { return r.Profile == FAPI2 }
+
+// May reports whether the client may use a grant.
+func (r RelyingParty) May(grant string) bool { return slices.Contains(r.Grants, grant) }
