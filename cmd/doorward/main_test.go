@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"doorward": main})
+	testscript.Main(m, map[string]func(){"doorward": main, "doorward-on-time": onTime})
 }
 
 // Every script runs on both databases; $DATABASE is the address of an empty one.

@@ -116,7 +116,22 @@ func (s *site) must(err error) {
 }
 
 // do runs a command beside the nodes, as an operator does.
-func (s *site) do(args ...string) string { s.t.Helper(); return do(s.t, s.environ, args...) }
+func (s *site) do(args ...string) string {
+	s.t.Helper()
+	code, out, errs := s.try(args...)
+	if code != done {
+		s.t.Fatalf("%q: %d: %s", args, code, errs)
+	}
+	return out
+}
+
+// try is do for commands that may fail.
+func (s *site) try(args ...string) (code int, out, errs string) {
+	s.t.Helper()
+	var o, e bytes.Buffer
+	code = run(s.t.Context(), world{args: args, environ: s.environ, out: &o, errs: &e, clock: s.now})
+	return code, o.String(), e.String()
+}
 
 // now is the time on all nodes and of everybody's authenticator; until moves it on.
 func (s *site) now() time.Time {

@@ -61,7 +61,11 @@ func (c *call) serve() error {
 	if certs != nil {
 		defer reload(certs, g.log)()
 	}
-	g.log.Info("serving", slog.String("listen", s.Addr().String()), slog.Int("realms", len(h.cache.All())))
+	operations := ""
+	if at := s.OperationsAddr(); at != nil {
+		operations = at.String()
+	}
+	g.log.Info("serving", slog.String("listen", s.Addr().String()), slog.String("operations", operations), slog.Int("realms", len(h.cache.All())))
 	err = s.Serve(ctx)
 	cancel()
 	return errors.Join(err, work())
