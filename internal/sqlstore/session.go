@@ -11,6 +11,7 @@ const sessionColumns = `id, realm, person, hash, evidence, created, seen, until,
 var (
 	selectSessionByHash = statement(`SELECT ` + sessionColumns + ` FROM session WHERE hash = $1`)
 	selectSessions      = statement(`SELECT ` + sessionColumns + ` FROM session WHERE realm = $1 AND person = $2 AND ended = 0 ORDER BY id DESC`)
+	selectSession       = statement(`SELECT ` + sessionColumns + ` FROM session WHERE realm = $1 AND id = $2`)
 	insertSession       = statement(`INSERT INTO session (` + sessionColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`)
 	touchSession = statement(`UPDATE session SET seen = $2 WHERE id = $1 AND ended = 0 AND seen < $2`)
@@ -44,6 +45,11 @@ func (t *Tx) AddSession(v session.Session) error {
 // SessionByHash finds a session by the hash of its secret, also an ended one, so that the page can say why it ended.
 func (t *Tx) SessionByHash(hash []byte) (session.Session, error) {
 	return one(t, scanSession, selectSessionByHash, hash)
+}
+
+// Session returns one session of a realm by its id, live or ended.
+func (t *Tx) Session(realm, id string) (session.Session, error) {
+	return one(t, scanSession, selectSession, realm, id)
 }
 
 // TouchSession remembers when a session was last seen. It never moves back and leaves an ended session alone.

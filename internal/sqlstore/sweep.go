@@ -1,15 +1,26 @@
 package sqlstore
 
-import "time"
+import (
+	"time"
+
+	"doorward/internal/session"
+)
 
 // Rules of sweeping: what can no longer be used for anything goes, in small transactions. One-time secrets and sessions
 // stay for thirty days after their end, so that a late visitor is told what happened. A count of consecutive attempts
 // outlives its window: an attacker must not shed it by waiting for the sweep.
+//
+// Of the provider: an authorization code and a device grant stay for a day, requests, refresh tokens, log-outs and
+// authorizations for thirty, so that a second use ends what was issued. A signing key goes with its end, and the answer of
+// a refresh after ten seconds and what clocks may differ: earlier, an honest repetition would look like a theft. An
+// authorization without an end of its own goes when the session it came from is forgotten.
 
 const (
 	sweepBatch   = 500
-	explained    = 30 * 24 * time.Hour
-	attemptsKept = 180 * 24 * time.Hour
+	day          = 24 * time.Hour
+	explained    = 30 * day
+	answerKept   = 10*time.Second + session.Skew
+	attemptsKept = 180 * day
 )
 
 var sweeps = []struct {
@@ -22,6 +33,23 @@ var sweeps = []struct {
 	{statement(`DELETE FROM attempt WHERE key IN (SELECT key FROM attempt WHERE until <= $1 LIMIT $2)`), attemptsKept},
 	{statement(`DELETE FROM one_time WHERE id IN (SELECT id FROM one_time WHERE expires <= $1 LIMIT $2)`), explained},
 	{statement(`DELETE FROM session WHERE id IN (SELECT id FROM session WHERE until <= $1 LIMIT $2)`), explained},
+
+	{statement(`DELETE FROM oidc_key WHERE (realm, id) IN (SELECT realm, id FROM oidc_key WHERE ends <> 0 AND ends <= $1 LIMIT $2)`), 0},
+	{statement(`DELETE FROM oidc_request WHERE id IN (SELECT id FROM oidc_request WHERE expires <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_code WHERE hash IN (SELECT hash FROM oidc_code WHERE expires <= $1 LIMIT $2)`), day},
+	{statement(`UPDATE oidc_refresh SET answer = NULL
+		WHERE hash IN (SELECT hash FROM oidc_refresh WHERE answer IS NOT NULL AND used <= $1 LIMIT $2)`), answerKept},
+	{statement(`DELETE FROM oidc_refresh WHERE hash IN (SELECT hash FROM oidc_refresh WHERE used <> 0 AND used <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_refresh WHERE hash IN (SELECT hash FROM oidc_refresh WHERE expires <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_authorization
+		WHERE id IN (SELECT id FROM oidc_authorization WHERE ended <> 0 AND ended <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_authorization
+		WHERE id IN (SELECT id FROM oidc_authorization WHERE until <> 0 AND until <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_authorization
+		WHERE id IN (SELECT a.id FROM oidc_authorization a WHERE a.until = 0 AND a.ended = 0 AND a.created <= $1 AND NOT a.offline
+			AND NOT EXISTS (SELECT 1 FROM session s WHERE s.id = a.session) LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_device WHERE id IN (SELECT id FROM oidc_device WHERE expires <= $1 LIMIT $2)`), day},
+	{statement(`DELETE FROM oidc_logout WHERE id IN (SELECT id FROM oidc_logout WHERE created <= $1 LIMIT $2)`), explained},
 }
 
 // Sweep deletes some of what has run out at now and says how many rows. The caller goes on in a new transaction while
