@@ -85,7 +85,7 @@ var Plan = map[string]Room{
 	"internal/server": {outside, []string{"internal/fault"}},
 	"internal/sqlstore": {outside, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
-		"internal/secret", "internal/session",
+		"internal/secret", "internal/session", "internal/token",
 	}},
 
 	"cmd/doorward": {wiring, []string{
