@@ -84,8 +84,8 @@ func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
 	if err != nil {
 		return err
 	}
-	return s.insist(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, netKey("forgot", c), 20, time.Hour, now, "too-many-mails"); err != nil {
+	err = s.insist(ctx, func(tx Tx) error {
+		if err := s.throttle(tx, mailing(c), now); err != nil {
 			return err
 		}
 		ot, _, _, err := s.link(ctx, tx, c.Realm, SetUp, token)
@@ -104,6 +104,7 @@ func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
 		}
 		return Invite(tx, s.Ring, realm.Realm, p, Invitation{Now: now, Actor: p.ID, Network: c.Network, Agent: c.Agent, Resent: true})
 	})
+	return s.tripped(ctx, c, err, now, audit.Event{})
 }
 
 // insist runs a transaction again that lost a race. Where the answer must not tell whether there is a person, the

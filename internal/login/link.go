@@ -111,9 +111,9 @@ func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (
 	now := s.Clock()
 	browser, isNew := s.browserOf(c)
 	if err := s.Store.Write(ctx, func(tx Tx) error {
-		return s.throttle(tx, netKey("link", c), 60, 10*time.Minute, now, "too-many-links")
+		return s.throttle(tx, following(c), now)
 	}); err != nil {
-		return View{}, err
+		return View{}, s.tripped(ctx, c, err, now, audit.Event{})
 	}
 	var st standing
 	enter := func(tx Tx) error {
@@ -226,8 +226,8 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 	if err != nil {
 		return err
 	}
-	return s.insist(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, netKey("forgot", c), 20, time.Hour, now, "too-many-mails"); err != nil {
+	err = s.insist(ctx, func(tx Tx) error {
+		if err := s.throttle(tx, mailing(c), now); err != nil {
 			return err
 		}
 		quiet, err := s.overLimit(tx, "forgot:"+realm.ID+":"+s.addressKey(address), 3, time.Hour, now)
@@ -256,6 +256,7 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 			"network": c.Network, "browser": c.Agent,
 		}, audit.Event{Type: "password.reset-asked", Actor: "anonymous", Network: c.Network, Browser: c.Agent})
 	})
+	return s.tripped(ctx, c, err, now, audit.Event{})
 }
 
 // sendLink voids older links of the kind, stores the new one, writes the mail and the event. A flow behind an older link

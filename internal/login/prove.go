@@ -37,11 +37,14 @@ func (s *Service) Prove(ctx context.Context, c Caller, id string, a authn.Answer
 		return View{}, err
 	}
 	if err := s.Store.Write(ctx, p.reserve); err != nil { // 3
-		return View{}, err
+		return View{}, s.tripped(ctx, c, err, p.now, audit.Event{
+			Person: p.who, Flow: id, Organization: p.st.person.Organization, Data: map[string]string{"kind": string(a.Kind)},
+		})
 	}
 	for try := 0; ; try++ {
 		if err := p.verify(ctx); err != nil { // 4
-			return View{}, errors.Join(err, s.Store.Write(ctx, p.lane.release))
+			// Nothing was compared. The caller may be gone; what they had reserved is given back all the same.
+			return View{}, errors.Join(err, s.Store.Write(context.WithoutCancel(ctx), p.lane.release))
 		}
 		err := s.Store.Write(ctx, func(tx Tx) error { return p.record(ctx, tx) }) // 5, 6
 		if err == nil {
@@ -77,6 +80,7 @@ type proving struct {
 
 	st     standing
 	stored []authn.Credential // what is compared: the person's, or of whoever the typed address belongs to
+	who    string             // whose those are, empty for nobody
 	device string             // id of the known device, when it is one of that person
 	bind   bool
 	judged bool // bind is set
@@ -103,14 +107,14 @@ func (p *proving) load(ctx context.Context) error {
 		if err := p.expected(p.st.step); err != nil {
 			return err
 		}
-		who := f.Person
+		p.who = f.Person
 		p.stored = ofKind(p.st.creds, p.a.Kind)
-		if who == "" {
-			if who, p.stored, err = p.candidate(tx, f); err != nil {
+		if p.who == "" {
+			if p.who, p.stored, err = p.candidate(tx, f); err != nil {
 				return err
 			}
 		}
-		p.device, err = p.s.knownDevice(tx, p.c, who)
+		p.device, err = p.s.knownDevice(tx, p.c, p.who)
 		return err
 	})
 }
@@ -157,12 +161,9 @@ func (s *Service) knownDevice(tx Tx, c Caller, person string) (string, error) {
 
 func (p *proving) reserve(tx Tx) (err error) {
 	if p.bind {
-		return p.s.throttle(tx, netKey("bind", p.c), netAttempts, attemptsWindow, p.now, "too-many-attempts")
+		return p.s.throttle(tx, binding(p.c), p.now)
 	}
-	p.lane, err = p.s.reserve(tx, p.c, p.st, p.a.Kind, p.device, p.now)
-	if f := fault.As(err); f != nil && f.Kind == fault.Throttled && p.st.flow.Person != "" {
-		p.s.Count("limiter", "kind", string(p.a.Kind))
-	}
+	p.lane, err = p.s.reserve(tx, p.c, p.st, p.a.Kind, p.stored, p.device, p.now)
 	return err
 }
 
@@ -288,11 +289,7 @@ func (p *proving) failed(ctx context.Context, tx Tx) error {
 	if e := fault.As(p.outcome); e != nil {
 		data["code"] = e.Code
 	}
-	about := f.Person
-	if about == "" && len(p.stored) > 0 {
-		about = p.stored[0].Person // so that the owner and the desk see what was tried
-	}
-	event := audit.Event{Person: about, Actor: "anonymous", Data: data}
+	event := audit.Event{Person: p.who, Actor: "anonymous", Data: data} // so that the owner and the desk see what was tried
 	if f.Person != "" {
 		event.Actor = f.Person
 		event.Organization = p.st.person.Organization

@@ -50,7 +50,7 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 	f.Browser = s.browserHash(browser)
 	var st standing
 	err = s.Store.Write(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, netKey("start", c), 60, 10*time.Minute, now, "too-many-starts"); err != nil {
+		if err := s.throttle(tx, beginning(c), now); err != nil {
 			return err
 		}
 		if st, err = s.stand(tx, f); err != nil {
@@ -62,7 +62,7 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 		return tx.AddFlow(st.flow)
 	})
 	if err != nil {
-		return View{}, err
+		return View{}, s.tripped(ctx, c, err, now, audit.Event{Person: f.Person})
 	}
 	v, err := s.view(ctx, st)
 	if minted {
