@@ -155,6 +155,11 @@ func words(err error) string {
 	if f == nil {
 		return err.Error()
 	}
+	// What was wrapped around the fault says where it happened.
+	return strings.TrimSuffix(strings.TrimSuffix(err.Error(), f.Error()), err.Error()) + said(f)
+}
+
+func said(f *fault.Error) string {
 	arg := func(name string) string { return fmt.Sprint(f.Args[name]) }
 	switch f.Code {
 	case "not-found":
@@ -165,6 +170,8 @@ func words(err error) string {
 		return "that is no e-mail address Doorward can use"
 	case "role-invalid":
 		return "that role does not fit the organization: staff stand in the operator's own, members and administrators in a customer's"
+	case "busy":
+		return "this machine is too busy to hash passwords; try again"
 	case "last-administrator":
 		return "this is the only administrator of their organization; make another one first"
 	case "stale":
