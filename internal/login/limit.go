@@ -167,7 +167,7 @@ func (s *Service) addressKey(canonical string) string {
 
 // netKey names a caller's network: an IPv4 address or an IPv6 /64, since a single household holds a whole /64.
 func netKey(what string, c Caller) string {
-	network := c.Network
+	network := c.Network[:min(len(c.Network), 64)] // what is no address (a socket's name) is no reason for an endless key
 	if a, err := netip.ParseAddr(c.Network); err == nil {
 		a = a.Unmap().WithZone("") // ::ffff:192.0.2.1 is 192.0.2.1
 		network = a.String()

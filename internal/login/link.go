@@ -108,6 +108,9 @@ func (s *Service) linkHash(kind authn.Kind, purpose string, plain secret.Text) [
 // Follow is the first submit behind a link: it starts the flow or leads back to it, and moves it to this browser.
 // Errors as Peek, and fault.Throttled "too-many-links".
 func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (View, error) {
+	if _, err := s.Realms.Realm(c.Realm); err != nil {
+		return View{}, err
+	}
 	now := s.Clock()
 	browser, isNew := s.browserOf(c)
 	if err := s.Store.Write(ctx, func(tx Tx) error {
