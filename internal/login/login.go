@@ -285,9 +285,28 @@ func AudienceOf(r directory.Role) authn.Audience {
 // enginePerson tells the engine what it may know: holdings and the duties still owed.
 func (s *Service) enginePerson(tx Tx, st standing) (authn.Person, error) {
 	p := authn.Person{ID: st.person.ID, EverActive: st.person.EverActive(), Held: authn.Holdings(st.creds)}
-	owed, err := s.owed(tx, st.realm, st.person)
-	p.Owed = owed
+	var err error
+	if p.Owed, err = s.owed(tx, st.realm, st.person); err != nil || st.org.Policy == "" {
+		return p, err
+	}
+	p.Never, err = never(tx, st.person)
 	return p, err
+}
+
+// never lists the kinds a person has never held. It matters only where an organization's own policy asks for more than
+// its people have: what is new to them they enrol with what they hold (authn, E12).
+func never(tx Tx, p directory.Person) ([]authn.Kind, error) {
+	ever, err := tx.KindsEver(p.Realm, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []authn.Kind
+	for _, i := range authn.Kinds {
+		if i.Held && !slices.Contains(ever, i.Kind) {
+			kinds = append(kinds, i.Kind)
+		}
+	}
+	return kinds, nil
 }
 
 // owed lists the duties a person has not done for the realm as it is now.

@@ -20,6 +20,7 @@ type Tx interface {
 	Organization(realm, id string) (directory.Organization, error)
 
 	Credentials(realm, person string) ([]authn.Credential, error)
+	KindsEver(realm, person string) ([]authn.Kind, error)
 	AddCredential(authn.Credential) error
 	UpdateCredential(authn.Credential) error
 

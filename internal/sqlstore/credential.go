@@ -17,6 +17,7 @@ var (
 		WHERE realm = $1 AND person = $2 AND state <> 'ended' ORDER BY id`)
 	selectCredentialsOf = statement(`SELECT ` + credentialColumns + ` FROM credential
 		WHERE realm = $1 AND person IN (` + placeholders(2, credentialBatch) + `) AND state <> 'ended' ORDER BY person, id`)
+	selectKindsEver  = statement(`SELECT DISTINCT kind FROM credential WHERE realm = $1 AND person = $2 ORDER BY kind`)
 	insertCredential = statement(`INSERT INTO credential (` + credentialColumns + `, data)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`)
 	updateCredential = statement(`UPDATE credential SET state = $4, name = $5, model = $6, data = $7, last_used = $8, ended = $9, version = version + 1
@@ -72,6 +73,11 @@ func (t *Tx) CredentialsOf(realm string, people []string) ([]authn.Credential, e
 		people = people[n:]
 	}
 	return out, nil
+}
+
+// KindsEver returns the kinds of which a person holds or ever held a credential, ended ones included.
+func (t *Tx) KindsEver(realm, person string) ([]authn.Kind, error) {
+	return list(t, func(_ *Tx, r row) (k authn.Kind, err error) { return k, r.Scan(&k) }, selectKindsEver, realm, person)
 }
 
 // AddCredential adds a credential; its Data is sealed for its row.
