@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -87,11 +86,11 @@ func (s *People) newPerson(by login.By, in Invitation, now time.Time) (directory
 	if err != nil {
 		return directory.Person{}, fault.New(fault.Invalid, "address-invalid").In("email").Because(err)
 	}
-	name := strings.Join(strings.Fields(in.Name), " ")
+	name := directory.Line(in.Name)
 	if name == "" {
 		return directory.Person{}, fault.New(fault.Invalid, "name-missing").In("name")
 	}
-	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if utf8.RuneCountInString(name) > maxName {
 		return directory.Person{}, fault.New(fault.Invalid, "name-too-long", "max", maxName).In("name")
 	}
 	p := directory.Person{

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -45,6 +46,11 @@ func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (d
 		if err != nil {
 			return err
 		}
+		for _, k := range []authn.Kind{authn.Invite, authn.Mail} {
+			if _, err := tx.VoidOneTimes(p.Realm, p.ID, k, now); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
 			return err
 		}
@@ -59,7 +65,8 @@ func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (d
 	return p, err
 }
 
-// Enable lets somebody in again who was disabled: back to where they were before. Doing it twice changes nothing.
+// Enable lets somebody in again who was disabled: back to where they were before, but for links, which stay dead; who
+// was only invited needs a new invitation. Doing it twice changes nothing.
 func (s *People) Enable(ctx context.Context, by login.By, id, reason string) (directory.Person, error) {
 	now := s.Clock()
 	var p directory.Person

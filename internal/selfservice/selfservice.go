@@ -245,9 +245,9 @@ const MaxName = 60
 // CleanName tidies the name a person gives to an authenticator. It fails with fault.Invalid "name-missing" or
 // "name-too-long" (field name).
 func CleanName(name string) (string, error) {
-	name = strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ' ' || r == '\u00a0' }), " ")
+	name = directory.Line(name)
 	switch {
-	case name == "" || !utf8.ValidString(name):
+	case name == "":
 		return "", fault.New(fault.Invalid, "name-missing").In("name")
 	case utf8.RuneCountInString(name) > MaxName:
 		return "", fault.New(fault.Invalid, "name-too-long", "max", MaxName).In("name")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -109,10 +110,14 @@ func (t *Tx) exec(text string, args ...any) (int, error) {
 }
 
 // clean replaces what PostgreSQL does not take as text and SQLite would: NUL, and bytes that are no UTF-8. Visitors send
-// such things to see which error they get.
+// such things to see which error they get. Types made of strings (a role, a kind) come from fields of forms as well.
 func clean(args []any) {
 	for i, a := range args {
-		if s, ok := a.(string); ok && (!utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0) {
+		s, ok := a.(string)
+		if v := reflect.ValueOf(a); !ok && v.Kind() == reflect.String {
+			s, ok = v.String(), true
+		}
+		if ok && (!utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0) {
 			args[i] = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 		}
 	}
