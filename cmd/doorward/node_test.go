@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,7 +188,9 @@ type node struct {
 func (s *site) start() *node {
 	s.t.Helper()
 	n := &node{site: s, cmd: exec.Command("doorward-on-time", "serve"), ended: make(chan struct{})}
-	n.cmd.Env = append(append(os.Environ(), clockFile+"="+s.path("clock")), s.environ...)
+	// What is meant for the tests is no key of the configuration.
+	around := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "DOORWARD_") })
+	n.cmd.Env = append(append(around, clockFile+"="+s.path("clock")), s.environ...)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said, err := n.cmd.StderrPipe()
 	s.must(err)
