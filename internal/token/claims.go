@@ -84,7 +84,7 @@ type IDToken struct {
 	ACR        string   `json:"acr,omitempty"`
 	AMR        []string `json:"amr,omitempty"`
 	Session    string   `json:"sid,omitempty"`
-	AccessHash string   `json:"at_hash,omitempty"` // see SigningKey.HalfHash
+	AccessHash string   `json:"at_hash,omitempty"` // see HalfHash
 	Profile
 }
 
