@@ -39,8 +39,10 @@ var Plan = map[string]Room{
 	"internal/job":       {nouns, nil},
 	"internal/mail":      {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/session":   {nouns, []string{"internal/authn", "internal/directory"}},
-	"internal/token":     {nouns, nil},
-	"realms":             {nouns, nil},
+	"internal/token": {nouns, []string{
+		"internal/authn", "internal/directory", "internal/fault", "internal/secret", "internal/session",
+	}},
+	"realms": {nouns, nil},
 
 	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
 	"internal/authn/password": {methods, []string{"internal/authn", "internal/fault"}},
@@ -139,5 +141,6 @@ var sideways = map[string][]string{
 	"internal/secret":      {"internal/fault"},
 	"internal/selfservice": {"internal/login"},
 	"internal/session":     {"internal/authn", "internal/directory"},
+	"internal/token":       {"internal/authn", "internal/directory", "internal/session"},
 	"internal/web":         {"internal/web/catalog"},
 }
