@@ -48,12 +48,15 @@ const (
 	ByEnrol   Way = "enrol"   // a spare, or a change by a person who is signed in
 )
 
-// Goal is what a flow is for: to admit (the zero Goal), or to bind one kind. Replaces names the credential that ends
-// when the new one is confirmed, empty for a spare or for all of the kind (ByReplace).
+// Goal is what a flow is for: to admit, or to bind one kind. Replaces names the credential that ends when the new one is
+// confirmed, empty for a spare or for all of the kind (ByReplace). Client is the relying party that asked, whose own
+// policy counts too, and ACR the classes it asked for, apart by spaces (acr_values); both make the rules stricter only.
 type Goal struct {
 	Bind     Kind   `json:"bind,omitempty"`
 	Way      Way    `json:"way,omitempty"`
 	Replaces string `json:"replaces,omitempty"`
+	Client   string `json:"client,omitempty"`
+	ACR      string `json:"acr,omitempty"`
 }
 
 // Admit reports whether the goal is to be let in.

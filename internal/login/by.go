@@ -49,5 +49,5 @@ func (by By) NoticeTo(to directory.Person, now time.Time, template string, args 
 
 // RulesFor is the one policy that counts for a signed-in person.
 func (s *Service) RulesFor(signed Signed) (authn.Rules, error) {
-	return s.rules(signed.Realm, signed.Person, signed.Organization)
+	return s.rules(signed.Realm, signed.Person, signed.Organization, authn.Goal{})
 }

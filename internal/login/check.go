@@ -103,7 +103,7 @@ func (s *Service) alive(tx Tx, realm string, hash []byte, now time.Time) (Signed
 // holds asks the engine whether what was shown would still admit, by what the person held when the session was made: a
 // passkey added since must not end the session it was added in, a factor that ended since must.
 func (s *Service) holds(got Signed, creds []authn.Credential) bool {
-	rules, err := s.rules(got.Realm, got.Person, got.Organization)
+	rules, err := s.rules(got.Realm, got.Person, got.Organization, authn.Goal{})
 	if err != nil {
 		return false
 	}

@@ -202,7 +202,8 @@ func TestREQ_B26_WhoDeclinesIsNotLetIn(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		admin := h.person("Clara", directory.Administrator).setUp()
 		u := h.person("Anna", directory.Member)
-		v := u.proves(u.follow(login.SetUp, u.invite()), authn.Password, u.password)
+		link := u.invite()
+		v := u.proves(u.follow(login.SetUp, link), authn.Password, u.password)
 		v = u.proves(u.chooses(v), authn.TOTP, u.code())
 		v = u.proves(v, authn.Password, u.password)
 		v = u.proves(v, authn.TOTP, u.code())
@@ -231,6 +232,18 @@ func TestREQ_B26_WhoDeclinesIsNotLetIn(t *testing.T) {
 		v = u.proves(u.begin(), authn.Password, u.password)
 		v = u.proves(v, authn.TOTP, u.code())
 		expect(t, v, authn.ActPerform, authn.Terms)
+		v, err := u.perform(v, login.Done{Duty: authn.Terms, Typed: u.address, Read: true, Version: h.realm.Terms.Version, Language: "en"})
+		must(t, err)
+		if v, err = u.perform(v, login.Done{Duty: authn.Preferences}); err != nil || v.Minted == nil {
+			t.Fatalf("not let in: %v", err)
+		}
+		// The set-up was finished without its link, which nothing is left to do for.
+		if _, err := h.login.Peek(context.Background(), u.caller(), login.SetUp, link); !fault.Of(err, fault.Expired) || fault.As(err).Code != "link-used" {
+			t.Errorf("the invitation of somebody who is active: %v", err)
+		}
+		if _, err := h.login.Follow(context.Background(), u.caller(), login.SetUp, link); !fault.Of(err, fault.Expired) || fault.As(err).Code != "link-used" {
+			t.Errorf("the invitation of somebody who is active was followed: %v", err)
+		}
 	})
 }
 

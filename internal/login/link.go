@@ -96,7 +96,11 @@ func (s *Service) link(ctx context.Context, tx Tx, realm, purpose, token string)
 	stored := []authn.Credential{{ID: ot.ID, Realm: realm, Person: ot.Person, Kind: kind, State: authn.Active, Data: data}}
 	_, verdict = m.Verify(ctx, authn.Flow{Realm: realm, Now: s.Clock()}, stored, answer)
 	if f := fault.As(verdict); f != nil && errors.Is(verdict, authn.ErrRejected) {
-		verdict = fault.New(fault.Expired, f.Code)
+		code := f.Code
+		if kind == authn.Invite && p.EverActive() {
+			code = "link-used" // closed by what it was for, however that was finished: no newer one is to be looked for
+		}
+		verdict = fault.New(fault.Expired, code)
 	}
 	return ot, p, verdict, nil
 }

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -155,7 +156,7 @@ func (s *Service) own(tx Tx, c Caller, id string, now time.Time) (authn.Flow, er
 	return f, nil
 }
 
-// risen checks that the session a flow rose from still lives. Its evidence was the session's: whoever ends the session,
+// risen checks that the session a flow rose from still lives and was not renewed since. Its evidence was the session's: whoever ends the session,
 // because a laptop was stolen, ends with it what somebody has begun there (SEC S-4).
 func risen(tx Tx, f authn.Flow) error {
 	if f.Session == "" {
@@ -165,7 +166,7 @@ func risen(tx Tx, f authn.Flow) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(live, func(se session.Session) bool { return se.ID == f.Session && se.Live(f.Now) }) {
+	if !slices.ContainsFunc(live, func(se session.Session) bool { return se.ID == f.Session && se.Live(f.Now) && !se.Created.After(f.Created) }) {
 		return errFlow
 	}
 	return nil
@@ -214,7 +215,7 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		}
 	}
 	st.flow.Subject = subject(realm, st.person, st.org, f.Address)
-	rules, err := s.rules(realm, st.person, st.org)
+	rules, err := s.rules(realm, st.person, st.org, f.Goal)
 	if err != nil {
 		return st, err
 	}
@@ -257,17 +258,39 @@ func subject(r *Realm, p directory.Person, o directory.Organization, typed strin
 	return sub
 }
 
-// rules makes the one policy for a person: the realm's for their audience, made stricter by their organization's.
-func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization) (authn.Rules, error) {
+// rules makes the one policy for a person: the realm's for their audience, made stricter by their organization's, by that
+// of the relying party they are on the way to, and by the classes it asked for.
+func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization, g authn.Goal) (authn.Rules, error) {
 	base := r.Policies.Rules(AudienceOf(p.Role))
-	if o.Policy == "" {
-		return base, nil
+	var overlays []authn.Overlay
+	add := func(whose, text string) error {
+		if text == "" {
+			return nil
+		}
+		overlay, err := authn.ParseOverlay(text)
+		if err != nil {
+			return fmt.Errorf("policy of %s: %w", whose, err)
+		}
+		overlays = append(overlays, overlay)
+		return nil
 	}
-	overlay, err := authn.ParseOverlay(o.Policy)
-	if err != nil {
-		return base, fmt.Errorf("policy of organization %s: %w", o.ID, err)
+	if err := add("organization "+o.ID, o.Policy); err != nil {
+		return base, err
 	}
-	return authn.Effective(base, overlay), nil
+	if g.Client != "" {
+		i := slices.IndexFunc(r.Relying, func(c directory.RelyingParty) bool { return c.ID == g.Client })
+		if i < 0 {
+			return base, errFlow // the application was taken away meanwhile
+		}
+		if err := add("relying party "+g.Client, r.Relying[i].Policy); err != nil {
+			return base, err
+		}
+	}
+	rules := authn.Effective(base, overlays...)
+	if g.ACR != "" {
+		rules = authn.Narrow(rules, strings.Fields(g.ACR)...)
+	}
+	return rules, nil
 }
 
 // AudienceOf says which block of a policy counts for a role.

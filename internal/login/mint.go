@@ -32,17 +32,7 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 	if err := s.remember(tx, c, st, &se, m); err != nil {
 		return nil, err
 	}
-	// A new session at every rise: the one this flow rose from, and any other of this browser, ends (SEC S-2).
-	if _, err := tx.EndSession(p.Realm, p.ID, st.flow.Session, "renewed", now); err != nil {
-		return nil, err
-	}
-	if st.flow.Session != "" {
-		tx.Bump()
-	}
-	if err := s.endCaller(tx, c, p.Realm, "renewed", now); err != nil {
-		return nil, err
-	}
-	if err := tx.AddSession(se); err != nil {
+	if err := s.place(tx, c, st, &se); err != nil {
 		return nil, err
 	}
 	if err := tx.SignedIn(p.Realm, p.ID, now); err != nil {
@@ -58,6 +48,33 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 	return m, tx.Audit(s.event(c, st.flow, "signin.succeeded", audit.Event{
 		Session: se.ID, Organization: p.Organization, Data: map[string]string{"amr": strings.Join(session.AMR(se.Evidence), " ")},
 	}))
+}
+
+// place stores a new session. A rise of the same person in the same browser renews the session it rose from: it keeps
+// its id, by which relying parties know it, and gets another secret; the old one is dead (SEC S-2). Any other session of
+// this browser ends.
+func (s *Service) place(tx Tx, c Caller, st standing, se *session.Session) error {
+	old := st.flow.Session
+	if c.Session != "" {
+		have, err := tx.SessionByHash(tokenHash(c.Session))
+		if err := ignoreMissing(err); err != nil {
+			return err
+		}
+		if old == "" && have.Realm == se.Realm && have.Person == se.Person && have.Live(st.flow.Now) {
+			old = have.ID
+		}
+		if have.ID != old {
+			if err := s.endCaller(tx, c, se.Realm, "renewed", st.flow.Now); err != nil {
+				return err
+			}
+		}
+	}
+	if old == "" {
+		return tx.AddSession(*se)
+	}
+	se.ID = old
+	tx.Bump()
+	return tx.RenewSession(*se)
 }
 
 // standsOn is the evidence a session keeps: what was proven and counted when it was made. Proofs that were too old by

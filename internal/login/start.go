@@ -17,6 +17,7 @@ type Start struct {
 	Address string     // as typed; empty when the flow rises from a session
 	Goal    authn.Goal // zero: to be let in
 	Return  string     // opaque, kept for the end
+	Since   time.Time  // for the goal admit: what a session showed before counts for nothing (max_age, prompt=login); zero: FreshLife
 }
 
 // Begin starts a flow and answers with its first step. With a session (Caller.Session) the person is known from it and
@@ -40,7 +41,7 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 			return View{}, err
 		}
 		f.Person, f.Session, f.Address = signed.Person.ID, signed.Session.ID, signed.Person.Address
-		f.Evidence = fresh(signed.Session.Evidence, now)
+		f.Evidence = carried(signed.Session.Evidence, in, now)
 	} else if f.Address, err = directory.Canonical(in.Address); err != nil {
 		return View{}, fault.New(fault.Invalid, "address-invalid").In("address").Because(err)
 	} else if !in.Goal.Admit() {
@@ -71,15 +72,14 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 	return v, err
 }
 
-// fresh keeps the evidence of a session that is young enough to change factors with.
-func fresh(evidence []authn.Evidence, now time.Time) []authn.Evidence {
-	var kept []authn.Evidence
-	for _, e := range evidence {
-		if now.Sub(e.At) <= FreshLife {
-			kept = append(kept, e)
-		}
+// carried keeps what a flow takes from the session it rises from: what is young enough to change factors with, or to sign
+// in what is no older than asked.
+func carried(evidence []authn.Evidence, in Start, now time.Time) []authn.Evidence {
+	since := now.Add(-FreshLife)
+	if in.Goal.Admit() && !in.Since.IsZero() {
+		since = in.Since
 	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(evidence), func(e authn.Evidence) bool { return e.At.Before(since) })
 }
 
 // browserOf returns the caller's browser secret, or a new one.

@@ -42,6 +42,7 @@ type Tx interface {
 	Clear(key string) error
 
 	AddSession(session.Session) error
+	RenewSession(session.Session) error
 	SessionByHash(hash []byte) (session.Session, error)
 	TouchSession(id string, seen time.Time) error
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)

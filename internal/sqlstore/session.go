@@ -14,6 +14,8 @@ var (
 	selectSession       = statement(`SELECT ` + sessionColumns + ` FROM session WHERE realm = $1 AND id = $2`)
 	insertSession       = statement(`INSERT INTO session (` + sessionColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`)
+	renewSession = statement(`UPDATE session SET hash = $4, evidence = $5, created = $6, seen = $7, until = $8, idle = $9, network = $10,
+		browser = $11, device = $12 WHERE id = $1 AND realm = $2 AND person = $3 AND ended = 0`)
 	touchSession = statement(`UPDATE session SET seen = $2 WHERE id = $1 AND ended = 0 AND seen < $2`)
 	endSession   = statement(`UPDATE session SET ended = $4, why = $5 WHERE realm = $1 AND person = $2 AND id = $3 AND ended = 0`)
 	endSessions  = statement(`UPDATE session SET ended = $4, why = $5 WHERE realm = $1 AND person = $2 AND id <> $3 AND ended = 0`)
@@ -40,6 +42,21 @@ func (t *Tx) AddSession(v session.Session) error {
 	}
 	return t.insert(insertSession, v.ID, v.Realm, v.Person, v.Hash, evidence, millis(v.Created), millis(v.Seen), millis(v.Until),
 		v.Idle.Milliseconds(), v.Network, v.Browser, v.Device, millis(v.Ended), v.Why, v.Epoch)
+}
+
+// RenewSession gives a live session a new secret, new evidence and new times; its id stays. It fails with fault.Conflict
+// "stale" when the session ended meanwhile.
+func (t *Tx) RenewSession(v session.Session) error {
+	evidence, err := t.text(v.Evidence)
+	if err != nil {
+		return err
+	}
+	n, err := t.exec(renewSession, v.ID, v.Realm, v.Person, v.Hash, evidence, millis(v.Created), millis(v.Seen), millis(v.Until),
+		v.Idle.Milliseconds(), v.Network, v.Browser, v.Device)
+	if err == nil && n == 0 {
+		err = errStale
+	}
+	return err
 }
 
 // SessionByHash finds a session by the hash of its secret, also an ended one, so that the page can say why it ended.
