@@ -126,6 +126,10 @@ func (s *People) taken(tx PeopleTx, by login.By, p directory.Person, now time.Ti
 		return fault.New(fault.Exists, "person-exists").In("email"), nil
 	}
 	refusal = fault.New(fault.Exists, "address-taken").In("email")
+	// Who tries address after address is seen by those who look after the realm; whose address it was stays untold.
+	if err := tx.Audit(by.Event(now, "invitation.refused", "address-taken", nil)); err != nil {
+		return nil, err
+	}
 	if have.State != directory.Active {
 		return refusal, nil
 	}

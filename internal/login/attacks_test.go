@@ -358,6 +358,9 @@ func TestREQ_B71_WhyOneIsBlockedIsSaidAfterRightCredentialsOnly(t *testing.T) {
 		if next.Step.Reason != login.Blocked || next.Minted != nil {
 			t.Errorf("step is %+v", next.Step)
 		}
+		if got := u.events(); got[len(got)-1] != "signin.refused" {
+			t.Errorf("the last event is %s", got[len(got)-1])
+		}
 	})
 }
 

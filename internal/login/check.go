@@ -22,7 +22,8 @@ type Signed struct {
 	Realm        *Realm
 }
 
-// Fresh reports whether the session's complete login is young enough to change factors with (SECURITY S5).
+// Fresh reports whether the session's complete login is young enough to change factors with (SECURITY S5). What was only
+// set up is no login.
 func (s Signed) Fresh(now time.Time) bool {
 	if len(s.Session.Evidence) == 0 {
 		return false

@@ -107,6 +107,9 @@ func (s *Service) remember(tx Tx, c Caller, st standing, se *session.Session, m 
 	if m.First {
 		return nil
 	}
+	if err := tx.Audit(s.event(c, st.flow, "device.added", audit.Event{Organization: p.Organization})); err != nil {
+		return err
+	}
 	return tx.Enqueue(s.message(st, "signin-new-device", c, nil))
 }
 

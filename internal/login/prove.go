@@ -260,6 +260,11 @@ func (p *proving) proved(tx Tx) error {
 	f.Person = p.shown.Credential.Person
 	f.Evidence = append(f.Evidence, authn.Evidence{Kind: p.a.Kind, Credential: p.shown.Credential.ID, At: p.now})
 	f.Wrong, f.Open = 0, authn.Question{}
+	if p.shown.Changed && p.a.Kind == authn.Password {
+		if err := tx.Audit(p.s.event(p.c, *f, "password.rehashed", audit.Event{Organization: p.st.person.Organization})); err != nil {
+			return err
+		}
+	}
 	return tx.Audit(p.s.event(p.c, *f, "evidence.shown", audit.Event{
 		Organization: p.st.person.Organization, Data: map[string]string{"kind": string(p.a.Kind), "name": p.shown.Credential.Name},
 	}))
@@ -295,7 +300,10 @@ func (p *proving) failed(ctx context.Context, tx Tx) error {
 		event.Organization = p.st.person.Organization
 	}
 	kind := "signin.failed"
-	if p.bind {
+	switch {
+	case data["code"] == "evidence-of-another":
+		kind = "person.mismatch"
+	case p.bind:
 		kind = "enrol.failed"
 	}
 	p.s.Count("evidence", "kind", string(p.a.Kind), "result", "rejected")
@@ -307,6 +315,13 @@ func (p *proving) next(ctx context.Context, tx Tx) (err error) {
 	p.s.Count("evidence", "kind", string(p.a.Kind), "result", "accepted")
 	if p.st, err = p.s.stand(tx, p.st.flow); err != nil {
 		return err
+	}
+	if p.st.step.Reason == Blocked {
+		if err := tx.Audit(p.s.event(p.c, p.st.flow, "signin.refused", audit.Event{
+			Organization: p.st.person.Organization, Reason: string(Blocked),
+		})); err != nil {
+			return err
+		}
 	}
 	p.minted, p.finished, p.Browser, err = p.s.arrive(ctx, tx, p.c, &p.st)
 	return err
