@@ -28,8 +28,8 @@ func ParseAgent(header string) Agent {
 	}
 	u := useragent.Parse(header)
 	a := Agent{Name: u.Name, System: u.OS, Mobile: u.Mobile || u.Tablet}
-	if i := strings.IndexByte(u.Version, '.'); i > 0 {
-		a.Version = u.Version[:i]
+	if major, _, ok := strings.Cut(u.Version, "."); ok && len(major) <= 4 && strings.Trim(major, "0123456789") == "" {
+		a.Version = major
 	}
 	switch a.System {
 	case "CrOS":

@@ -22,7 +22,7 @@ import (
 )
 
 // door is a site with a few routes that answer as rooms do.
-func door(t *testing.T, log *bytes.Buffer) http.Handler {
+func door(t testing.TB, log *bytes.Buffer) http.Handler {
 	t.Helper()
 	site := web.New(web.Options{Realms: webtest.Realms{}, Keys: webtest.Keys{}, Clock: func() time.Time { return web.SampleTime },
 		Log: slog.New(slog.NewTextHandler(log, nil)), Dev: true})
@@ -331,5 +331,24 @@ func TestREQ_B33_QRCanBeRead(t *testing.T) {
 	w := httptest.NewRecorder()
 	if err := web.WriteQR(w, text); err != nil || w.Header().Get("Content-Type") != "image/png" {
 		t.Errorf("%v %s", err, w.Header().Get("Content-Type"))
+	}
+}
+
+// The gallery shows every realm's pages under one host: each must come with its own colors.
+func TestTheGalleryShowsEachRealmInItsOwnBrand(t *testing.T) {
+	b := &webtest.Browser{Handler: door(t, &bytes.Buffer{})}
+	hue := map[string]string{"shop": "--hue:187;", "wealth": "--hue:262;"}
+	for _, realm := range []string{"shop", "wealth"} {
+		page := b.Get("/dev/pages/web/language/plain?realm=" + realm).Body.String()
+		m := regexp.MustCompile(`href="(/brand/[0-9a-f]+\.css)"`).FindStringSubmatch(page)
+		if m == nil {
+			t.Fatalf("%s: no brand sheet in\n%s", realm, page)
+		}
+		if css := b.Get(m[1]).Body.String(); !strings.Contains(css, hue[realm]) {
+			t.Errorf("%s: the page wears %s", realm, css)
+		}
+	}
+	if css := b.Get("/brand/0123456789abcdef.css"); !strings.Contains(css.Body.String(), hue["shop"]) || css.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("a brand of another node: %q, %s", css.Header().Get("Cache-Control"), css.Body)
 	}
 }
