@@ -44,7 +44,7 @@ func TestREQ_B17_StepsNameTheRealButtons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, words := range [][]string{{"“+”", "“Work or school account”"}, {"“Add a code”", "“Scan a QR code”"}, {"puzzle piece", "pin"}} {
+	for i, words := range [][]string{{"“+”", "“Work or school account”"}, {"“Add a code”", "“Scan a QR code”"}, {"Authenticator icon", "scan symbol", "box around the whole QR code"}} {
 		all := strings.Join(r.Apps[i].Steps["en"], " ")
 		for _, w := range words {
 			if !strings.Contains(all, w) {

@@ -80,10 +80,23 @@ func (v *Visit) BrandSheet() string { return "/brand/" + v.site.brands.sheet(v.R
 // BrandIcon is the address of the icon in the browser's tab.
 func (v *Visit) BrandIcon() string { return "/brand/" + v.site.brands.sheet(v.Realm).hash + ".svg" }
 
+// named is the sheet of the hash: that of the realm, or of another one whose pages the gallery shows under this host.
+func (b *brands) named(hash string, r *directory.Realm) *sheet {
+	own := b.sheet(r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.all {
+		if s.hash == hash && own.hash != hash {
+			return s
+		}
+	}
+	return own
+}
+
 // brand serves both. Another node may already have a newer brand, so an unknown hash gets the present sheet, not stored.
 func (s *Site) brand(w http.ResponseWriter, r *http.Request) error {
-	sheet := s.brands.sheet(From(r).Realm)
 	hash, ext, _ := strings.Cut(r.PathValue("name"), ".")
+	sheet := s.brands.named(hash, From(r).Realm)
 	if hash == sheet.hash {
 		w.Header().Set("Cache-Control", immutable)
 	}

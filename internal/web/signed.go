@@ -28,6 +28,10 @@ func (s *Site) HandleSigned(mux *http.ServeMux, pattern string, auth Authenticat
 		v := From(r)
 		signed, err := auth.Authenticate(r.Context(), v.Realm.ID, secret.Text(Cookie(r, SessionCookie)))
 		if fault.Of(err, fault.Expired) {
+			if Cookie(r, SessionCookie) != "" { // there was a session: say once that it ended, not at every visit
+				SetCookie(w, SessionCookie, "", -1)
+				Flash(w, r, "warn", "error.session-over")
+			}
 			return Redirect(w, r, "/signin?to="+Section(r.URL.Path))
 		}
 		if err != nil {

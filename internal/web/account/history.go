@@ -54,14 +54,15 @@ type PreferencesPage struct {
 	Language  string
 	Languages []web.Choice
 	TimeZone  string
+	Zones     []web.Choice
 	Topics    []Topic
 }
 
 var preferencesPage = web.Define(Pages, "preferences", web.Desk,
-	web.Sample("plain", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich",
+	web.Sample("plain", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich", Zones: zoneChoices("Europe/Zurich"),
 		Topics: []Topic{{ID: "offers", Name: "Offers", About: "Once a month.", On: true}, {ID: "stock", Name: "Stock", About: "When something is back."}}}),
-	web.Sample("no topics", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "de", Languages: sampleLanguages}),
-	web.Sample("bad zone", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Moon/Sea"}).With(fault.New(fault.Invalid, "zone-unknown").In("zone")))
+	web.Sample("no topics", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "de", Languages: sampleLanguages, TimeZone: "Asia/Kathmandu", Zones: zoneChoices("Asia/Kathmandu")}),
+	web.Sample("bad zone", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich", Zones: zoneChoices("Europe/Zurich")}).With(fault.New(fault.Invalid, "zone-unknown").In("zone")))
 
 func (d *Door) preferencesView(r *http.Request, by login.By) (PreferencesPage, error) {
 	on, err := d.Self.Topics(r.Context(), by)
@@ -70,6 +71,7 @@ func (d *Door) preferencesView(r *http.Request, by login.By) (PreferencesPage, e
 	if p.TimeZone == "" {
 		p.TimeZone = by.Realm.Zone
 	}
+	p.Zones = zoneChoices(p.TimeZone)
 	for _, l := range by.Realm.Languages {
 		p.Languages = append(p.Languages, web.Choice{Value: l, Label: v.LanguageName(l), Current: l == p.Language})
 	}
@@ -106,7 +108,7 @@ func (d *Door) settings(w http.ResponseWriter, r *http.Request, by login.By) err
 		if later != nil {
 			return later
 		}
-		p.Language, p.TimeZone = in.Language, in.Zone
+		p.Language = in.Language // the zone that was refused is not among the choices: the stored one stands there again
 		return preferencesPage.Fail(w, r, p, err)
 	}
 	web.SetCookie(w, "lang", in.Language, 365*24*3600) // this browser speaks it too, also when signed out

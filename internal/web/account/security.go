@@ -43,7 +43,7 @@ type Place struct {
 
 // Phone reports whether the browser runs on a phone or tablet, as far as its name tells.
 func (p Place) Phone() bool {
-	return slices.ContainsFunc([]string{"iPhone", "iPad", "Android"}, func(s string) bool { return strings.Contains(p.Browser, s) })
+	return slices.ContainsFunc([]string{"iOS", "iPadOS", "Android"}, func(s string) bool { return strings.Contains(p.Browser, s) })
 }
 
 // OverviewPage is the start page of the account.

@@ -68,7 +68,7 @@ func TestLeavingAChangeAsksFirst(t *testing.T) {
 	f := &fake{view: v}
 	b := door(f)
 	wants(t, b.Get("/signin/"+flowID), 200, "Stop here", `href="/signin/`+flowID+`/leave"`)
-	wants(t, b.Get("/signin/"+flowID+"/leave"), 200, "what you began is thrown away", `action="/signin/`+flowID+`/leave"`)
+	wants(t, b.Get("/signin/"+flowID+"/leave"), 200, "what you started here is deleted", `action="/signin/`+flowID+`/leave"`)
 	if len(f.calls) > 0 {
 		t.Fatal("looking left")
 	}

@@ -195,10 +195,10 @@ func (d *Door) again(w http.ResponseWriter, r *http.Request, in typed, err error
 // setUp reports whether the flow is somebody's first set-up.
 func setUp(v login.View) bool { return v.Flow.OneTime != "" && v.Flow.Goal.Admit() }
 
-// wizard numbers the steps of a set-up and of a changed factor, as the engine counts them; a plain sign-in is short and
-// has no numbers.
+// wizard numbers the steps of a set-up and of a changed factor, as the engine counts them; a plain sign-in and a
+// change of one step are short and have no numbers.
 func wizard(v login.View) web.View {
-	if v.Flow.OneTime == "" && v.Flow.Goal.Admit() || v.Step.At == 0 {
+	if v.Flow.OneTime == "" && v.Flow.Goal.Admit() || v.Step.Of < 2 {
 		return web.View{}
 	}
 	return web.View{Step: v.Step.At, Of: v.Step.Of}

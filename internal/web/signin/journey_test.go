@@ -162,7 +162,7 @@ func TestREQ_B15_B20_B22_B23_B24_B25_B27_B81_B83_B87_SetUpWithEveryMistake(t *te
 			t.Errorf("back leads to %s", w.page.URL)
 		}
 		w.get(link)
-		if w.page.Status != 410 || !strings.Contains(w.page.Main(), "has done its work") {
+		if w.page.Status != 410 || !strings.Contains(w.page.Main(), "was already used") {
 			t.Errorf("the link afterwards: %d %s", w.page.Status, w.page.Main())
 		}
 		for what, text := range map[string]string{"the link": link, "the password": good, "the seed": w.me.Secret, "a code": code} {
@@ -254,7 +254,7 @@ func TestREQ_B73_AForgottenPasswordAlsoProvesTheSecondFactor(t *testing.T) {
 		w := &walk{t: t, rig: r, c: r.Browser("192.0.2.44"), me: max.Mind}
 		w.get("/signin/forgot")
 		w.wrong(map[string]string{"username": "max@"}, 422, "whole e-mail address")
-		w.right(map[string]string{"username": "max@alder.example"}, "Look into your mailbox")
+		w.right(map[string]string{"username": "max@alder.example"}, "Check your mailbox")
 		letters := r.Deliver()
 		if len(letters) != 1 {
 			t.Fatalf("%d letters", len(letters))

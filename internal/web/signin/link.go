@@ -83,7 +83,7 @@ func (d *Door) follow(w http.ResponseWriter, r *http.Request) error {
 		if err := d.Logins.Resend(r.Context(), c, token); err != nil {
 			return err
 		}
-		return web.Redirect(w, r, "/signin/sent")
+		return web.Redirect(w, r, sentInvitation)
 	}
 	v, err := d.Logins.Follow(r.Context(), c, purpose, token)
 	switch {

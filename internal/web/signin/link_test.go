@@ -58,10 +58,10 @@ func TestREQ_B15_DeadLinksExplainThemselvesAndOfferANewOne(t *testing.T) {
 	}{
 		{"set-up", fault.New(fault.Expired, "link-expired"), 410, []string{"too old", `name="resend"`}},
 		{"set-up", fault.New(fault.Expired, "link-voided"), 410, []string{"newer link", `name="resend"`}},
-		{"set-up", fault.New(fault.Expired, "link-used"), 410, []string{"has done its work", `href="/signin"`}},
+		{"set-up", fault.New(fault.Expired, "link-used"), 410, []string{"was already used", `href="/signin"`}},
 		{"set-up", fault.New(fault.NotFound, "link-unknown"), 404, []string{"do not know this link", `href="/signin/code"`}},
 		{"password", fault.New(fault.Expired, "link-expired"), 410, []string{"too old", `href="/signin/forgot"`}},
-		{"password", fault.New(fault.Expired, "link-used"), 410, []string{"has done its work"}},
+		{"password", fault.New(fault.Expired, "link-used"), 410, []string{"was already used"}},
 		{"else", fault.New(fault.NotFound, "link-unknown"), 404, nil},
 	} {
 		f := &fake{peek: c.err, err: c.err}
@@ -70,7 +70,7 @@ func TestREQ_B15_DeadLinksExplainThemselvesAndOfferANewOne(t *testing.T) {
 		wants(t, b.Post("/link/"+c.purpose+"/"+token, none), c.status, c.want...)
 	}
 	f := &fake{}
-	leads(t, door(f).Post("/link/set-up/"+token, url.Values{"resend": {"yes"}}), "/signin/sent")
+	leads(t, door(f).Post("/link/set-up/"+token, url.Values{"resend": {"yes"}}), "/signin/sent?for=invitation")
 	if !slices.Equal(f.calls, []string{"Resend"}) {
 		t.Errorf("calls %v", f.calls)
 	}
@@ -99,10 +99,10 @@ func TestREQ_B16_TheSentPageKnowsNobody(t *testing.T) {
 	f := &fake{}
 	b := door(f)
 	wants(t, b.Get("/signin/resend"), 200, "spam", `action="/signin/resend"`)
-	for _, path := range []string{"/signin/forgot", "/signin/resend"} {
-		leads(t, b.Post(path, url.Values{"address": {"a.sample@northline.example"}}), "/signin/sent")
+	for path, to := range map[string]string{"/signin/forgot": "/signin/sent", "/signin/resend": "/signin/sent?for=invitation"} {
+		leads(t, b.Post(path, url.Values{"address": {"a.sample@northline.example"}}), to)
+		wants(t, b.Get(to), 200, "check your spam folder", `href="/signin/code"`, `href="`+path+`"`) // "send it again" leads back
 	}
-	wants(t, b.Get("/signin/sent"), 200, "check your spam folder", `href="/signin/code"`)
 	f.err = fault.New(fault.Invalid, "address-invalid").In("address")
 	wants(t, b.Post("/signin/forgot", url.Values{"address": {"a.sample@"}}), 422, `value="a.sample@"`)
 	f.err = fault.New(fault.Throttled, "too-many-mails").After(40 * time.Minute)

@@ -40,16 +40,27 @@ func (d *Door) send(w http.ResponseWriter, r *http.Request, invited bool) error 
 	if err := d.Logins.Forgot(r.Context(), caller(r), p.Address); err != nil {
 		return forgotPage.Fail(w, r, p, err)
 	}
+	if invited {
+		return web.Redirect(w, r, sentInvitation)
+	}
 	return web.Redirect(w, r, "/signin/sent")
 }
 
-// SentPage says where to look. It knows nothing of who asked, so it cannot tell.
-type SentPage struct{ web.View }
+// sentInvitation is the page after the form for an invitation that never came, so that it leads back to that form.
+const sentInvitation = "/signin/sent?for=invitation"
 
-var sentPage = web.Define(Pages, "sent", web.Door, web.Sample("plain", SentPage{View: web.View{Back: "/signin"}}))
+// SentPage says where to look. It knows which form was sent and nothing of who sent it, so it cannot tell.
+type SentPage struct {
+	web.View
+	Invited bool
+}
+
+var sentPage = web.Define(Pages, "sent", web.Door,
+	web.Sample("plain", SentPage{View: web.View{Back: "/signin"}}),
+	web.Sample("invitation", SentPage{View: web.View{Back: "/signin"}, Invited: true}))
 
 func (d *Door) sent(w http.ResponseWriter, r *http.Request) error {
-	return sentPage.Show(w, r, SentPage{View: web.View{Back: "/signin"}})
+	return sentPage.Show(w, r, SentPage{View: web.View{Back: "/signin"}, Invited: r.URL.Query().Get("for") == "invitation"})
 }
 
 // TypedCodePage takes the code of a mail instead of its link, for whoever reads mail on another device (REQ B15).

@@ -296,7 +296,7 @@ func TestAnEmptyAddressNeverBeginsFromTheSession(t *testing.T) {
 func TestREQ_B26_DecliningSaysWhatHappensAndSignsOut(t *testing.T) {
 	f := &fake{view: duty(authn.Terms)}
 	b := door(f)
-	wants(t, b.Get("/signin/"+flowID+"/decline"), 200, "administrators of your organization are told", "Back to the terms")
+	wants(t, b.Get("/signin/"+flowID+"/decline"), 200, "administrators of your organization will be told", "Back to the terms")
 	if len(f.calls) > 0 {
 		t.Fatal("looking declined")
 	}

@@ -31,7 +31,7 @@ var (
 				Stores: map[string]string{"ios": "https://apps.apple.com/app/id983156458", "android": "https://play.google.com/store/apps/details?id=com.azure.authenticator"}},
 			{ID: "google", Name: "Google Authenticator", Kind: "app", Version: "1",
 				Stores: map[string]string{"ios": "https://apps.apple.com/app/id388497605", "android": "https://play.google.com/store/apps/details?id=com.google.android.apps.authenticator2"}},
-			{ID: "extension", Name: "Authenticator (browser extension)", Kind: "extension", Version: "1",
+			{ID: "extension", Name: "Authenticator", Kind: "extension", Version: "1",
 				Stores: map[string]string{"chrome": "https://chromewebstore.google.com/detail/authenticator/bhghoamapcdpbohphigoooaddinpkbai", "firefox": "https://addons.mozilla.org/firefox/addon/auth-helper/", "edge": "https://microsoftedge.microsoft.com/addons/detail/ocglkepbibnalbgmbachknglpdipeoio"}},
 		},
 		Manager: directory.Localized{"en": "Bitwarden or 1Password", "de": "Bitwarden oder 1Password", "fr": "Bitwarden ou 1Password", "it": "Bitwarden o 1Password"}, Version: 1,
