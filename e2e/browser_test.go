@@ -267,11 +267,11 @@ func command(t testing.TB, stdin io.Reader, name string, args ...string) string 
 	return strings.TrimSpace(string(out))
 }
 
-// code is what an authenticator app shows for a secret, steps of 30 seconds from now.
-func code(t testing.TB, secret string, steps int) string {
+// code is what an authenticator app shows for a secret at a time. The caller names the time, because a slow machine may
+// be in the next step by the time the tool runs.
+func code(t testing.TB, secret string, at time.Time) string {
 	t.Helper()
-	at := time.Now().Add(time.Duration(steps) * 30 * time.Second).UTC().Format("2006-01-02 15:04:05 UTC")
-	return command(t, nil, "oathtool", "--totp", "-b", "-N", at, strings.ReplaceAll(secret, " ", ""))
+	return command(t, nil, "oathtool", "--totp", "-b", "-N", at.UTC().Format("2006-01-02 15:04:05 UTC"), strings.ReplaceAll(secret, " ", ""))
 }
 
 // violation is what axe found wrong with a page.
