@@ -36,6 +36,7 @@ var Chokes = []Choke{
 	{"no hidden wiring", under(), initFunctions},
 	{"nothing is printed or read from the environment inside", under("cmd/doorward", "bench", "internal/arch", "internal/testdb", "internal/rig", "internal/web/assets/build"), ambient},
 	{"TLS is never switched off", under(), insecureTLS},
+	{"no page waits for another machine", under("internal/mail", "internal/sqlstore", "internal/demo", "cmd", "bench", "internal/testdb", "internal/rig"), dialled},
 }
 
 func under(prefixes ...string) func(string) bool {
@@ -321,6 +322,34 @@ func insecureTLS(s *Sources) []string {
 		}
 		if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "InsecureSkipVerify" {
 			found = append(found, fmt.Sprintf("%s: InsecureSkipVerify", s.at(n)))
+		}
+	})
+	return found
+}
+
+// dialled finds connections to other machines. Mail leaves through the worker and rows through the store; whatever else
+// a request waited for could be slow, dead, or an address of the attacker's choice (SEC D-4, N-5).
+func dialled(s *Sources) []string {
+	bad := map[string][]string{
+		"net":        {"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "DialUnix", "Dialer"},
+		"crypto/tls": {"Dial", "DialWithDialer", "Dialer"},
+		"net/http":   {"Get", "Head", "Post", "PostForm", "Client", "DefaultClient", "Transport", "DefaultTransport"},
+	}
+	found := imported("net/smtp", "github.com/wneessen/go-mail", "github.com/wneessen/go-mail/smtp")(s)
+	s.each(func(n ast.Node) {
+		e, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return
+		}
+		o := s.used(e)
+		if f, ok := o.(*types.Func); ok && f.Signature().Recv() != nil {
+			if f.Name() == "Send" && rel(pathOf(f)) == "internal/mail" {
+				found = append(found, fmt.Sprintf("%s: sends a mail itself: put it into the outbox", s.at(n)))
+			}
+			return // http.Header has a Get too
+		}
+		if o != nil && o.Pkg() != nil && o.Parent() == o.Pkg().Scope() && slices.Contains(bad[pathOf(o)], o.Name()) {
+			found = append(found, fmt.Sprintf("%s: %s.%s: no page waits for another machine", s.at(n), pathOf(o), o.Name()))
 		}
 	})
 	return found

@@ -157,6 +157,16 @@ func f() { fmt.Println("hello") } // BAD`},
 func f() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } // BAD`},
 	{"TLS is never switched off", "internal/sample", `import "crypto/tls"
 func f(c *tls.Config) { c.InsecureSkipVerify = true } // BAD`},
+	{"no page waits for another machine", "internal/sample", `import "net"
+func f() (net.Conn, error) { return net.Dial("tcp", "localhost:25") } // BAD`},
+	{"no page waits for another machine", "internal/sample", `import "net"
+func f() *net.Dialer { return &net.Dialer{} } // BAD`},
+	{"no page waits for another machine", "internal/sample", `import "net/http"
+var f = http.DefaultClient.Get // BAD`},
+	{"no page waits for another machine", "internal/sample", `import ("context"; "doorward/internal/mail")
+func f(s mail.Sender) error { return s.Send(context.Background(), mail.Composed{}) } // BAD`},
+	{"no page waits for another machine", "internal/sample", `import "github.com/wneessen/go-mail/smtp" // BAD
+var f = smtp.SendMail`},
 	{"only login mints sessions", "internal/sample", `import ("doorward/internal/login"; "doorward/internal/session")
 func f(tx login.Tx) error { return tx.AddSession(session.Session{}) } // BAD`},
 	{"only login mints sessions", "internal/sample", `import "doorward/internal/login"
