@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,6 +58,10 @@ func ReadRealm(file string, text []byte) (r directory.Realm, p *authn.Policies, 
 		p, graver, warnings = policy(file, r)
 		problems = append(problems, graver...)
 	}
+	if r.PolicyLine > 0 {
+		problems = append(problems, relying(file, r, p)...)
+	}
+	slices.SortStableFunc(problems, func(a, b tomlfile.Problem) int { return a.Line - b.Line })
 	if len(problems) > 0 {
 		return r, nil, warnings, problems
 	}

@@ -116,13 +116,7 @@ func (c *check) lists() {
 		c.localized(at+".name", topic.Name, 60, false)
 		c.localized(at+".about", topic.About, 300, false)
 	}
-	ids = map[string]bool{}
-	for i, rp := range c.r.Relying {
-		at := "relying_party[" + strconv.Itoa(i) + "]"
-		c.id(at+".id", rp.ID, ids)
-		c.line(at+".name", rp.Name, 60)
-		c.link(at+".home", rp.Home)
-	}
+	c.relying()
 	if len(c.r.Manager) > 0 {
 		c.localized("password_managers", c.r.Manager, 400, false)
 	}

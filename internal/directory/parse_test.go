@@ -65,32 +65,34 @@ func TestParseRealmFillsDefaults(t *testing.T) {
 
 // Everything that is wrong is said at once, each with its line.
 func TestParseRealmSaysEverythingThatIsWrong(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "broken.toml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = ParseRealm("broken.toml", text)
-	var problems tomlfile.Problems
-	if !errors.As(err, &problems) {
-		t.Fatalf("got %v", err)
-	}
-	golden := filepath.Join("testdata", "broken.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644); err != nil {
+	for _, name := range []string{"broken", "relying"} {
+		text, err := os.ReadFile(filepath.Join("testdata", name+".toml"))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, readErr := os.ReadFile(golden)
-	if readErr != nil {
-		t.Fatal(readErr)
-	}
-	if err.Error()+"\n" != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", err, want)
-	}
-	last := strings.Count(string(text), "\n") + 1
-	for _, p := range problems {
-		if p.Line < 1 || p.Line > last || p.Reason == "" {
-			t.Errorf("%+v", p)
+		_, err = ParseRealm(name+".toml", text)
+		var problems tomlfile.Problems
+		if !errors.As(err, &problems) {
+			t.Fatalf("got %v", err)
+		}
+		golden := filepath.Join("testdata", name+".golden")
+		if *update {
+			if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, readErr := os.ReadFile(golden)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if err.Error()+"\n" != string(want) {
+			t.Errorf("got\n%s\nwant\n%s", err, want)
+		}
+		last := strings.Count(string(text), "\n") + 1
+		for _, p := range problems {
+			if p.Line < 1 || p.Line > last || p.Reason == "" {
+				t.Errorf("%+v", p)
+			}
 		}
 	}
 }

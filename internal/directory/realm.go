@@ -161,6 +161,9 @@ type RelyingParty struct {
 	SectorIdentifier     string   `toml:"sector_identifier" json:"sector_identifier,omitempty"`                   // host name that several clients share
 	Resources            []string `toml:"resources" json:"resources,omitempty"`                                   // audiences it may ask tokens for (RFC 8707)
 	Hosts                []string `toml:"hosts" json:"hosts,omitempty"`                                           // host names that forward-auth guards for it
+
+	PolicyLine int `toml:"-" json:"-"` // line of the file on which Policy begins, or the relying party; 0 when it came from the store
+	KeysLine   int `toml:"-" json:"-"` // and JWKS
 }
 
 // Strict reports whether the FAPI 2.0 choices are made for the client.
