@@ -51,14 +51,15 @@ type commands struct {
 	Config string `short:"c" help:"Configuration of this node." default:"doorward.toml" env:"DOORWARD_CONFIG" type:"path" placeholder:"FILE"`
 	JSON   bool   `name:"json" help:"Write what a script would read."`
 
-	Serve  serveCommand  `cmd:"" help:"Serve the realms in the database."`
-	Demo   demoCommand   `cmd:"" help:"The whole product with embedded parts only, to try it out on this machine."`
-	Init   initCommand   `cmd:"" help:"Write a first configuration and a key ring, overwriting nothing."`
-	Apply  applyCommand  `cmd:"" help:"Load a realm file into the database: all or nothing."`
-	User   userCommands  `cmd:"" help:"People, from the command line."`
-	Policy policyCommand `cmd:"" help:"What a policy leads to."`
-	Audit  auditCommand  `cmd:"" help:"The trail that proves itself."`
-	Doctor doctorCommand `cmd:"" help:"Look whether everything this node needs is there."`
+	Serve  serveCommand   `cmd:"" help:"Serve the realms in the database."`
+	Demo   demoCommand    `cmd:"" help:"The whole product with embedded parts only, to try it out on this machine."`
+	Init   initCommand    `cmd:"" help:"Write a first configuration and a key ring, overwriting nothing."`
+	Apply  applyCommand   `cmd:"" help:"Load a realm file into the database: all or nothing."`
+	User   userCommands   `cmd:"" help:"People, from the command line."`
+	Client clientCommands `cmd:"" help:"Relying parties: applications behind the door."`
+	Policy policyCommand  `cmd:"" help:"What a policy leads to."`
+	Audit  auditCommand   `cmd:"" help:"The trail that proves itself."`
+	Doctor doctorCommand  `cmd:"" help:"Look whether everything this node needs is there."`
 
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

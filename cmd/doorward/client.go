@@ -1,0 +1,220 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"doorward/internal/admin"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/secret"
+	"doorward/internal/sqlstore"
+)
+
+type clientCommands struct {
+	Check  clientCheckCommand  `cmd:"" help:"Say what a relying party may do, where it may send people, and what is weak about it."`
+	Secret clientSecretCommand `cmd:"" help:"Make a secret for a client, and what the realm file says of it."`
+}
+
+type clientCheckCommand struct {
+	File  string `arg:"" optional:"" help:"Realm file; without it the database of --config is asked." type:"path"`
+	Realm string `help:"Id of the realm; needed without a file."`
+	ID    string `name:"id" help:"Id of the relying party; all of them when left out."`
+}
+
+// relying is a relying party as it is printed.
+type relying struct {
+	Realm string   `json:"realm"`
+	ID    string   `json:"id"`
+	Name  string   `json:"name"`
+	Kind  string   `json:"kind"` // client, guarded or link
+	May   []string `json:"may"`
+	Sent  []string `json:"sent_to"`
+	Weak  []string `json:"weak"`
+}
+
+// Run tells about relying parties of a file, which is checked as `apply` does, or of the database. What is weak is said and is no failure:
+// much of it is a choice.
+func (cmd clientCheckCommand) Run(c *call) error {
+	r, err := cmd.realm(c)
+	if err != nil {
+		return err
+	}
+	out := []relying{}
+	for _, rp := range r.Relying {
+		if cmd.ID == "" || cmd.ID == rp.ID {
+			out = append(out, describe(r, rp))
+		}
+	}
+	if cmd.ID != "" && len(out) == 0 {
+		return fmt.Errorf("realm %s has no relying party %q", r.ID, cmd.ID)
+	}
+	if len(out) == 0 {
+		c.say("Realm %s has no relying party.", r.ID)
+	}
+	for i, one := range out {
+		if i > 0 {
+			c.say("")
+		}
+		c.say("%s (%s), a %s of realm %s", one.Name, one.ID, map[string]string{"client": "client", "guarded": "guarded application", "link": "link"}[one.Kind], one.Realm)
+		for _, part := range []struct {
+			title string
+			lines []string
+		}{{"It may", one.May}, {"People are sent to", one.Sent}, {"Weak", one.Weak}} {
+			if len(part.lines) > 0 {
+				c.say("  %s:", part.title)
+			}
+			for _, l := range part.lines {
+				c.say("    - %s", l)
+			}
+		}
+		if len(one.Weak) == 0 {
+			c.say("  Nothing about it is weak.")
+		}
+	}
+	return c.print(out)
+}
+
+// realm reads the file, or the database when there is none.
+func (cmd clientCheckCommand) realm(c *call) (r directory.Realm, err error) {
+	if cmd.File != "" {
+		text, err := readRealmFile(cmd.File)
+		if err != nil {
+			return r, err
+		}
+		if r, _, _, err = admin.ReadRealm(cmd.File, text); err != nil {
+			return r, err
+		}
+		if cmd.Realm != "" && cmd.Realm != r.ID {
+			return r, fmt.Errorf("%s is the file of realm %s, not of %s", cmd.File, r.ID, cmd.Realm)
+		}
+		return r, nil
+	}
+	if cmd.Realm == "" {
+		return r, usageError("name a realm file, or a realm of the database with --realm")
+	}
+	g, err := c.open()
+	if err != nil {
+		return r, err
+	}
+	defer g.Close()
+	err = g.store.Read(c.ctx, func(tx *sqlstore.Tx) (err error) { r, err = tx.Realm(cmd.Realm); return err })
+	if fault.Of(err, fault.NotFound) {
+		return r, fmt.Errorf("there is no realm %q; doorward apply makes one", cmd.Realm)
+	}
+	return r, err
+}
+
+// describe puts a relying party into words.
+func describe(r directory.Realm, rp directory.RelyingParty) relying {
+	out := relying{Realm: r.ID, ID: rp.ID, Name: rp.Name, Kind: "link", May: []string{}, Sent: []string{}, Weak: []string{}}
+	may := func(format string, args ...any) { out.May = append(out.May, fmt.Sprintf(format, args...)) }
+	out.Sent = append(out.Sent, rp.Home+" (from the person's page)")
+	if len(rp.Hosts) > 0 {
+		out.Kind = "guarded"
+		may("be reached as %s by who is signed in", strings.Join(rp.Hosts, ", "))
+	}
+	if rp.Auth != "" {
+		out.Kind = "client"
+		for _, g := range rp.Grants {
+			may("%s", grantWords[g])
+		}
+		may("ask for %s", scopeWords(rp.Scopes))
+		may("%s", authWords(rp))
+		if len(rp.Resources) > 0 {
+			may("have tokens for %s", strings.Join(rp.Resources, ", "))
+		}
+		for _, uri := range rp.RedirectURIs {
+			out.Sent = append(out.Sent, uri+" (with the answer to a sign-in)")
+		}
+		for _, uri := range rp.PostLogoutURIs {
+			out.Sent = append(out.Sent, uri+" (after sign-out)")
+		}
+		out.Weak = append(out.Weak, weak(rp)...)
+	}
+	if rp.FirstParty {
+		may("know this without asking the person: it is the operator's own")
+	}
+	if o, err := authn.ParseOverlay(rp.Policy); err == nil && strings.TrimSpace(rp.Policy) != "" {
+		may("be entered only under the realm's policy and its own: %s", strings.Join(strings.Fields(strings.ReplaceAll(strings.TrimSpace(o.String()), "\n", "; ")), " "))
+	}
+	if len(rp.ACR) > 0 {
+		may("be entered only with %s, unless it asks for something else", strings.Join(rp.ACR, " or "))
+	}
+	return out
+}
+
+var grantWords = map[string]string{
+	directory.GrantCode:              "sign people in (authorization code with PKCE)",
+	directory.GrantRefresh:           "stay connected with refresh tokens that change at each use",
+	directory.GrantClientCredentials: "have tokens for itself, without a person",
+	directory.GrantDevice:            "connect devices that have no browser",
+}
+
+func scopeWords(scopes []string) string {
+	if len(scopes) == 0 {
+		return "no scope"
+	}
+	return strings.Join(scopes, ", ")
+}
+
+func authWords(rp directory.RelyingParty) string {
+	switch rp.Auth {
+	case directory.AuthNone:
+		return "call the token endpoint without proving itself: it is a public client"
+	case directory.AuthSecretBasic, directory.AuthSecretPost:
+		return "prove itself with a secret (" + rp.Auth + ")"
+	case directory.AuthPrivateKeyJWT:
+		return "prove itself by signing with its key (private_key_jwt)"
+	case directory.AuthTLS:
+		return "prove itself with a certificate of subject " + rp.TLSClientAuthSubject + " (tls_client_auth)"
+	}
+	return "prove itself with a certificate whose key it registered (" + rp.Auth + ")"
+}
+
+// weak says what could be stronger, most important first.
+func weak(rp directory.RelyingParty) (out []string) {
+	add := func(is bool, words string) {
+		if is {
+			out = append(out, words)
+		}
+	}
+	withKey := rp.Auth == directory.AuthPrivateKeyJWT
+	withCert := rp.Auth == directory.AuthTLS || rp.Auth == directory.AuthSelfSignedTLS
+	add(rp.Auth == directory.AuthNone, "it proves nothing about itself: whoever knows its id can pretend to be it up to the redirect address")
+	add(!withKey && !withCert && rp.Auth != directory.AuthNone, "its secret travels with each request: private_key_jwt proves the same without sending anything worth stealing")
+	add(!rp.RequireDPoP && !withCert, "its tokens work for whoever holds them: require_dpop binds them to a key")
+	add(!rp.RequirePAR && !rp.Strict() && rp.May(directory.GrantCode), "its requests pass through the browser, where they can be changed: require_par sends them directly")
+	add(rp.May(directory.GrantDevice), "device codes are phished: people allow what somebody else began")
+	add(rp.IDTokenAlg == "RS256", "RS256 is the oldest of the algorithms: ES256, EdDSA and PS256 are stronger")
+	add(rp.May(directory.GrantCode) && rp.BackchannelLogoutURI == "", "it is not told when a session ends elsewhere: backchannel_logout_uri is missing")
+	add(slices.ContainsFunc(rp.RedirectURIs, func(s string) bool { return strings.HasPrefix(s, "http://") }) && rp.Auth != directory.AuthNone,
+		"an answer may be sent to the person's own machine without TLS, although it proves itself as a server does")
+	add(strings.HasPrefix(rp.Auth, "client_secret") && slices.ContainsFunc(rp.RedirectURIs, elsewhere(rp.Home)), "answers may be sent to another host than that of its home")
+	return out
+}
+
+// elsewhere tells addresses of other hosts than home's.
+func elsewhere(home string) func(string) bool {
+	h, err := url.Parse(home)
+	return func(s string) bool {
+		u, other := url.Parse(s)
+		return err == nil && other == nil && u.Hostname() != h.Hostname() && u.Scheme == "https"
+	}
+}
+
+type clientSecretCommand struct{}
+
+// Run prints a secret that is kept nowhere: the client gets it, the realm file its hash.
+func (clientSecretCommand) Run(c *call) error {
+	s := secret.Token()
+	sum := sha256.Sum256([]byte(s))
+	hash := hex.EncodeToString(sum[:])
+	c.say("The client's secret, shown this once:\n  %s\nIn the realm file:\n  secret_sha256 = %q", s, hash)
+	return c.print(map[string]string{"secret": s, "secret_sha256": hash})
+}
