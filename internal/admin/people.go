@@ -210,9 +210,14 @@ type Step struct {
 	At    time.Time
 }
 
-// Person loads one person's page. It fails with fault.NotFound for anybody the actor may not see.
+// Person loads one person's page for those who look after people. It fails with fault.NotFound for anybody the actor may
+// not see, and always for a member: seeing an administrator's name and address is no reason to show when they signed in
+// last and with what.
 func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, error) {
 	var d Detail
+	if !directory.MayListAll(by.Person) && by.Person.Role != directory.Administrator {
+		return d, fault.New(fault.NotFound, "not-found")
+	}
 	err := s.Store.Read(ctx, func(tx PeopleTx) error {
 		d = Detail{}
 		p, err := s.whom(tx, by, directory.See, id)

@@ -223,6 +223,11 @@ func TestREQ_B86_OtherOrganizationsAnswerLikeNothing(t *testing.T) {
 		if _, err := d.people.List(ctx, member, admin.Query{}); code(err) != "not-allowed" {
 			t.Errorf("a member lists people: %v", err)
 		}
+		for _, whose := range []string{ada.Person.ID, member.Person.ID} {
+			if _, err := d.people.Person(ctx, member, whose); code(err) != "not-found" {
+				t.Errorf("a member reads when %s signed in last and with what: %v", whose, err)
+			}
+		}
 	})
 }
 
