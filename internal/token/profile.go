@@ -19,14 +19,13 @@ type Assurance struct {
 	AuthTime int64    // seconds since 1970; 0 when nothing was shown
 }
 
-// Assure reads evidence (SEC O-10). Of several classes that were reached, the first that was asked for is named, else the
+// Assure reads the evidence that a session stands on (SEC O-10); what does not count there was left out when the session
+// was made. Of several classes that were reached, the first that was asked for is named, else the
 // strongest. A class that was not reached is never named, whatever was asked for.
 func Assure(evidence []authn.Evidence, wanted ...string) Assurance {
 	var kinds []authn.Kind
 	for _, e := range evidence {
-		if !e.Bound {
-			kinds = append(kinds, e.Kind)
-		}
+		kinds = append(kinds, e.Kind)
 	}
 	a := Assurance{AMR: session.AMR(evidence)}
 	if at := session.AuthTime(evidence); !at.IsZero() {

@@ -163,6 +163,9 @@ func normalized(s string) (string, bool) {
 	if scheme != "https" && scheme != "http" {
 		return "", false
 	}
+	if strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:") != "" {
+		return "", false // an encoded letter, or the zone of an address
+	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
