@@ -20,6 +20,7 @@ import (
 	"doorward/internal/authn/totp"
 	"doorward/internal/login"
 	"doorward/internal/mail"
+	"doorward/internal/oidc"
 	"doorward/internal/secret"
 	"doorward/internal/selfservice"
 	"doorward/internal/server"
@@ -92,6 +93,8 @@ type house struct {
 	passwords *password.Method
 	login     *login.Service
 	people    *admin.People
+	provider  *oidc.Provider
+	outbound  *http.Client // to applications; follows no redirects
 	site      *web.Site
 	mux       *http.ServeMux
 	stops     []func()
@@ -99,7 +102,10 @@ type house struct {
 
 // build makes the house on its ground. dev shows the gallery of pages.
 func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
-	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux()}
+	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), outbound: &http.Client{
+		Timeout:       5 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	defer func() {
 		if err != nil {
 			h.Close()
@@ -136,10 +142,16 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.people = &admin.People{Store: sqlstore.For[admin.PeopleTx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
+	h.provider = oidc.New(oidc.Options{
+		Store: sqlstore.For[oidc.Tx](g.store), Ring: g.ring, Logins: h.login, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch,
+		Log: g.log, Count: h.metrics.Count,
+	})
+
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
-		signin.Pages, account.Pages, console.Pages, help.Pages)
+		signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages)
 	h.site.Mount(h.mux)
-	signin.New(signin.Options{Logins: h.login}).Mount(h.site, h.mux)
+	signin.New(signin.Options{Logins: h.login, Landing: h.landing}).Mount(h.site, h.mux)
+	h.provider.Mount(h.site, h.mux)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
@@ -147,6 +159,14 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		return web.Redirect(w, r, "/account") // which asks to sign in first where it must
 	})
 	return h, nil
+}
+
+// landing is where people go who were let in: on to the application that sent them, or to a section of their account.
+func (h *house) landing(r *http.Request, id string) string {
+	if to := h.provider.Landing(r, id); to != "" {
+		return to
+	}
+	return web.SectionPath(id)
 }
 
 // Close stops what the house runs by itself; the ground stays.

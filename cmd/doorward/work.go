@@ -14,6 +14,7 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/job"
 	"doorward/internal/mail"
+	"doorward/internal/oidc"
 	"doorward/internal/sqlstore"
 )
 
@@ -22,13 +23,18 @@ import (
 //   - Mail: every node delivers; a commit that enqueues mail wakes it, and a look now and then finds what is due again.
 //   - The audit tree: one node at a time (leased). Every node looks each second, with a read alone, whether there is an
 //     event to place, and wakes the job only then: an idle house writes nothing.
-//   - The sweep of what has expired: one node at a time.
+//   - The sweep of what has expired, new signing keys, and telling applications about sessions that ended: one node at a
+//     time.
 
 const (
 	mailEvery  = 2 * time.Second // another process on SQLite cannot wake us
 	auditLook  = time.Second
 	auditEvery = time.Minute
 	sweepEvery = 10 * time.Minute
+	keysEvery  = time.Hour
+
+	// Applications are told at once when a session ends here: whatever ends one wakes the job.
+	farewellEvery = time.Minute
 )
 
 // work starts everything and returns a function that waits for its end after ctx is done.
@@ -51,11 +57,14 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 		Jobs: []job.Job{
 			{Name: "audit", Every: auditEvery, Run: sequencer.Run},
 			{Name: "sweep", Every: sweepEvery, Run: h.sweep},
+			{Name: "keys", Every: keysEvery, Run: func(ctx context.Context, _ time.Time) error { return h.provider.Rotate(ctx, h.realmIDs()) }},
+			{Name: "farewells", Every: farewellEvery, Run: h.farewells},
 		},
 	}
 	if err := runner.Start(ctx); err != nil {
 		return nil, err
 	}
+	h.stops = append(h.stops, h.store.Watch(func() { runner.Wake("farewells") }))
 	worker := &mail.Worker{Store: sqlstore.For[mail.Tx](h.store), Sender: sender, Clock: h.clock, From: h.conf.Mail.From, Count: h.metrics.Count}
 	var running sync.WaitGroup
 	running.Go(func() { h.deliver(ctx, worker) })
@@ -71,6 +80,19 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 		}
 		return nil
 	}, nil
+}
+
+// realmIDs names all realms.
+func (h *house) realmIDs() (ids []string) {
+	for _, r := range h.cache.All() {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// farewells tells applications about sessions that ended.
+func (h *house) farewells(ctx context.Context, _ time.Time) error {
+	return h.provider.Farewells(ctx, h.realmIDs(), oidc.Post(h.outbound))
 }
 
 // deliver sends mail until ctx is done.

@@ -50,7 +50,7 @@ var Plan = map[string]Room{
 
 	"internal/admin": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
-		"internal/secret", "internal/tomlfile",
+		"internal/secret", "internal/token", "internal/tomlfile",
 	}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
@@ -64,6 +64,10 @@ var Plan = map[string]Room{
 	"internal/demo": {doors, []string{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/totp", "internal/directory", "internal/fault",
 		"internal/login", "internal/mail", "internal/secret", "internal/web", "internal/web/catalog",
+	}},
+	"internal/oidc": {doors, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/session", "internal/token", "internal/web",
 	}},
 	"internal/web": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
@@ -93,7 +97,7 @@ var Plan = map[string]Room{
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
 		"internal/authn/totp", "internal/demo", "internal/directory", "internal/fault", "internal/job", "internal/login",
-		"internal/mail", "internal/secret", "internal/selfservice", "internal/server", "internal/sqlstore",
+		"internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server", "internal/sqlstore",
 		"internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console", "internal/web/help",
 		"internal/web/signin", "realms",
 	}},
@@ -104,7 +108,7 @@ var Plan = map[string]Room{
 	"internal/arch": {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
-		"internal/directory", "internal/login", "internal/mail", "internal/rig/walker", "internal/selfservice",
+		"internal/directory", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/signin", "realms",
 	}},
@@ -138,6 +142,7 @@ var sideways = map[string][]string{
 	"internal/admin":       {"internal/login"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
+	"internal/oidc":        {"internal/web"},
 	"internal/secret":      {"internal/fault"},
 	"internal/selfservice": {"internal/login"},
 	"internal/session":     {"internal/authn", "internal/directory"},

@@ -15,6 +15,9 @@ type Type struct {
 // Types are all event types that the product emits, sorted by name; a test holds them against the source. The sentence of each stands in the catalogues under
 // "event." + Name.
 var Types = []Type{
+	{"client.allowed", true},
+	{"client.authorized", false},
+	{"client.ended", true},
 	{"credential.ended", true},
 	{"credential.enrolled", true},
 	{"credential.renamed", false},
@@ -28,6 +31,7 @@ var Types = []Type{
 	{"invitation.resent", true},
 	{"invitation.revoked", true},
 	{"invitation.sent", true},
+	{"key.rotated", true},
 	{"limiter.tripped", true},
 	{"mail.bounced", false},
 	{"mail.failed", false},

@@ -20,6 +20,7 @@ import (
 	"doorward/internal/authn/totp"
 	"doorward/internal/directory"
 	"doorward/internal/login"
+	"doorward/internal/oidc"
 	"doorward/internal/selfservice"
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
@@ -43,6 +44,7 @@ type Rig struct {
 	Realms    *admin.Cache
 	Login     *login.Service
 	People    *admin.People
+	Provider  *oidc.Provider
 	Passwords *password.Method
 	Handler   http.Handler
 	Log       *Log
@@ -82,11 +84,14 @@ func (l *Log) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); r
 func (l *Log) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
 // New wires the program on a store. Hashes are cheap, so that a test may make many.
-func New(t testing.TB, store *sqlstore.Store) *Rig {
+func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm)) *Rig {
 	t.Helper()
 	r := &Rig{T: t, Store: store, Clock: &Clock{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}, Log: &Log{}}
 	realm, err := directory.ParseRealm("shop.toml", realms.Shop)
 	r.must(err)
+	for _, change := range changes {
+		change(&realm)
+	}
 	r.Write(func(tx *sqlstore.Tx) error { return tx.PutRealm(realm) })
 	log := r.logger()
 	r.Realms, err = admin.NewCache(context.Background(), sqlstore.For[admin.CacheTx](store), log)
@@ -105,6 +110,9 @@ func New(t testing.TB, store *sqlstore.Store) *Rig {
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 
+	r.Provider = oidc.New(oidc.Options{
+		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Clock: r.Clock.Now, Epoch: store.Epoch, Log: log,
+	})
 	r.Handler = r.Doors(r.Login)
 	return r
 }
@@ -114,16 +122,25 @@ func New(t testing.TB, store *sqlstore.Store) *Rig {
 func (r *Rig) Doors(auth Auth) http.Handler {
 	site := web.New(web.Options{
 		Realms: r.Realms, Keys: testdb.Ring(), Clock: r.Clock.Now, Log: r.logger(),
-	}, signin.Pages, account.Pages, console.Pages, help.Pages)
+	}, signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
-	signin.New(signin.Options{Logins: r.Login}).Mount(site, mux)
+	signin.New(signin.Options{Logins: r.Login, Landing: r.landing}).Mount(site, mux)
+	r.Provider.Mount(site, mux)
 	help.New(site).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)
 	(&console.Door{Site: site, Auth: auth, People: r.People}).Mount(mux)
 	return site.Handler(mux)
+}
+
+// landing is where people go who were let in.
+func (r *Rig) landing(req *http.Request, id string) string {
+	if to := r.Provider.Landing(req, id); to != "" {
+		return to
+	}
+	return web.SectionPath(id)
 }
 
 // Auth is what the doors for people who are signed in need of login.

@@ -28,6 +28,12 @@ var (
 		WHERE realm = $1 AND person = $2 AND ended = 0 ORDER BY id DESC LIMIT $3`)
 	selectAuthorizationsOfSession = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization
 		WHERE realm = $1 AND session = $2 ORDER BY id`)
+	bindAuthorization        = statement(`UPDATE oidc_authorization SET jkt = $3 WHERE realm = $1 AND id = $2 AND jkt = ''`)
+	selectAuthorizationsOver = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization AS a
+		WHERE realm = $1 AND ended = 0 AND person <> ''
+		AND EXISTS (SELECT 1 FROM session AS s WHERE s.id = a.session AND (s.ended > 0 OR s.until <= $2))
+		AND (NOT offline OR NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session))
+		ORDER BY id LIMIT $3`)
 	endAuthorizationsOfSessions = statement(`UPDATE oidc_authorization SET ended = $2, why = $3
 		WHERE realm = $1 AND session IN (` + placeholders(4, eventBatch) + `) AND NOT offline AND ended = 0`)
 	selectClientsOfSessions = statement(`SELECT DISTINCT session, person, client FROM oidc_authorization
@@ -61,6 +67,21 @@ func (t *Tx) AddAuthorization(a token.Authorization) error {
 // Authorization returns one authorization of a realm, live or ended.
 func (t *Tx) Authorization(realm, id string) (token.Authorization, error) {
 	return one(t, scanAuthorization, selectAuthorization, realm, id)
+}
+
+// BindAuthorization binds an authorization to a DPoP key, once. It fails with fault.Conflict "stale" where it is bound.
+func (t *Tx) BindAuthorization(realm, id, jkt string) error {
+	n, err := t.exec(bindAuthorization, realm, id, jkt)
+	if err == nil && n == 0 {
+		err = errStale
+	}
+	return err
+}
+
+// AuthorizationsOver returns live authorizations of people whose session is over. Offline ones outlive it; they are
+// returned until a log-out of their client and session is queued.
+func (t *Tx) AuthorizationsOver(realm string, now time.Time, limit int) ([]token.Authorization, error) {
+	return list(t, scanAuthorization, selectAuthorizationsOver, realm, millis(now), limited(limit))
 }
 
 // EndAuthorization ends an authorization, and reports whether it was live.
@@ -121,7 +142,8 @@ func (t *Tx) ClientsOfSessions(realm string, sessions []string) ([]token.Logout,
 	return out, err
 }
 
-// named are ids sorted, without repetition and without the empty one: what has no session has none in common.
+// named are ids without repetition and without the empty one: what has no session has none in common. They are sorted, so
+// that two who end the same sessions lock them in the same order.
 func named(ids []string) []string {
 	ids = slices.Sorted(slices.Values(ids))
 	return slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })

@@ -126,7 +126,7 @@ func retryAfter(w http.ResponseWriter, err error) {
 func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	page := ErrorPage{Status: StatusOf(err)}
 	if page.Status == http.StatusInternalServerError {
-		page.Reference = reference()
+		page.Reference = Reference()
 		s.Log.LogAttrs(r.Context(), slog.LevelError, "page failed",
 			slog.String("reference", page.Reference), slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.String("error", err.Error()))
 	} else {
@@ -153,8 +153,8 @@ func wantsPage(r *http.Request) bool {
 // alphabet leaves out what is misread on the phone: 0 O 1 I L U.
 const alphabet = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// reference is eight characters that a person can read out, to find the line in the log.
-func reference() string {
+// Reference is eight characters that a person can read out, to find the line in the log.
+func Reference() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails (Go 1.24)
 	for i := range b {

@@ -51,6 +51,10 @@ func New(o Options, sets ...*Set) *Site {
 	return s
 }
 
+// AllowForeign lets forms of other sites reach one pattern ("POST /path"): requests of applications come from their own
+// pages. What is behind it must change nothing by itself.
+func (s *Site) AllowForeign(pattern string) { s.csrf.AddInsecureBypassPattern(pattern) }
+
 // Mount adds the site's own routes: assets, brand, language, and in dev the gallery.
 func (s *Site) Mount(mux *http.ServeMux) {
 	s.Handle(mux, "GET /assets/{name}", s.asset)

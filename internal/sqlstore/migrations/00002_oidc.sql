@@ -130,3 +130,4 @@ CREATE TABLE oidc_logout (
 );
 CREATE INDEX oidc_logout_due ON oidc_logout (due, id) WHERE done = 0;
 CREATE INDEX oidc_logout_created ON oidc_logout (created);
+CREATE INDEX oidc_logout_session ON oidc_logout (realm, session, client);

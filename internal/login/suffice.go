@@ -1,0 +1,30 @@
+package login
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"doorward/internal/authn"
+)
+
+// Suffices reports whether what a live session showed is enough for a relying party: by the policy as it is now, the
+// party's own, and the classes it asked for. since is the oldest proof that counts, zero for any.
+func (s *Service) Suffices(ctx context.Context, signed Signed, goal authn.Goal, since time.Time) (bool, error) {
+	rules, err := s.rules(signed.Realm, signed.Person, signed.Organization, goal)
+	if err != nil {
+		return false, err
+	}
+	rules.Fresh = false
+	var creds []authn.Credential
+	if err := s.Store.Read(ctx, func(tx Tx) (err error) {
+		creds, err = tx.Credentials(signed.Realm.ID, signed.Person.ID)
+		return err
+	}); err != nil {
+		return false, err
+	}
+	evidence := slices.DeleteFunc(slices.Clone(signed.Session.Evidence), func(e authn.Evidence) bool { return e.At.Before(since) })
+	p := authn.Person{ID: signed.Person.ID, EverActive: true, Held: authn.Holdings(creds)}
+	f := authn.Flow{Realm: signed.Realm.ID, Person: signed.Person.ID, Evidence: evidence, Goal: goal, Now: s.Clock()}
+	return authn.Next(rules, p, f).Act == authn.ActAdmit, nil
+}

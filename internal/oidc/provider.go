@@ -1,0 +1,192 @@
+// Package oidc is the OpenID Connect and OAuth 2 door: applications behind the realm learn from it who signed in and
+// what was proven. It translates between the protocols and login; the rules of tokens stand in package token.
+//
+// What this door promises:
+//
+//   - Nothing is sent to an address that is not the client's own (SEC O-2). Until that is known, errors are pages.
+//   - A code, a refresh token and a request_uri work once; the second use of the first two ends everything that came
+//     from them (SEC O-4, O-6).
+//   - Every use of a token looks again whether person, organization, client, session and what was shown are alive
+//     (SEC O-9). Nothing dead answers after five seconds on any node.
+//   - A session is only ever made by login; this door asks for it and reads it.
+package oidc
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/login"
+	"doorward/internal/secret"
+	"doorward/internal/token"
+	"doorward/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// Pages are the pages of this room.
+var Pages = web.NewSet("oidc", files)
+
+// Logins is what the provider needs of login.Service.
+type Logins interface {
+	web.Authenticator
+	Begin(context.Context, login.Caller, login.Start) (login.View, error)
+	Suffices(ctx context.Context, s login.Signed, goal authn.Goal, since time.Time) (bool, error)
+	SignOut(context.Context, login.Caller) error
+}
+
+// Options are what a Provider is made of. All are needed but Count.
+type Options struct {
+	Store  Store
+	Ring   *secret.Ring
+	Logins Logins
+	Realms login.Realms
+	Clock  func() time.Time
+	Epoch  func() int64
+	Log    *slog.Logger
+	Count  func(metric string, labels ...string)
+}
+
+// Provider is the door. It is safe for concurrent use.
+type Provider struct {
+	Options
+	mu   sync.Mutex
+	sets map[string]keySet // by realm
+}
+
+// New makes a Provider.
+func New(o Options) *Provider {
+	if o.Count == nil {
+		o.Count = func(string, ...string) {}
+	}
+	return &Provider{Options: o, sets: map[string]keySet{}}
+}
+
+// Mount adds the endpoints of every realm. Requests of applications come from other sites by their nature: where that is
+// a POST with a person behind it (authorize, logout), the endpoint changes nothing by itself but asks.
+func (p *Provider) Mount(site *web.Site, mux *http.ServeMux) {
+	site.Handle(mux, "GET /.well-known/openid-configuration", p.discovery)
+	site.Handle(mux, "GET /.well-known/oauth-authorization-server", p.discovery)
+	site.Handle(mux, "GET /oauth2/jwks", p.jwks)
+	site.AllowForeign("POST /oauth2/authorize")
+	site.Handle(mux, "GET /oauth2/authorize", p.authorize)
+	site.Handle(mux, "POST /oauth2/authorize", p.authorize)
+	site.Handle(mux, "GET /oauth2/authorize/{request}", p.resume)
+	site.Handle(mux, "POST /oauth2/authorize/{request}", p.consent)
+	for path, h := range map[string]apiHandler{
+		"/oauth2/par": p.push, "/oauth2/token": p.token, "/oauth2/introspect": p.introspect, "/oauth2/revoke": p.revoke,
+	} {
+		site.Handle(mux, "POST "+path, p.api(h))
+	}
+	site.Handle(mux, "GET /oauth2/userinfo", p.api(p.userinfo))
+	site.Handle(mux, "POST /oauth2/userinfo", p.api(p.userinfo))
+	site.AllowForeign("POST /oauth2/logout")
+	site.Handle(mux, "GET /oauth2/logout", p.logout)
+	site.Handle(mux, "POST /oauth2/logout", p.logout)
+	site.Handle(mux, "POST /oauth2/logout/confirm", p.confirmLogout)
+}
+
+// client finds a relying party that may speak with this door.
+func client(r *login.Realm, id string) (directory.RelyingParty, bool) {
+	i := slices.IndexFunc(r.Relying, func(c directory.RelyingParty) bool { return c.ID == id && c.Auth != "" })
+	if i < 0 {
+		return directory.RelyingParty{}, false
+	}
+	return r.Relying[i], true
+}
+
+// realm is the realm of a request, with its policies.
+func (p *Provider) realm(r *http.Request) (*login.Realm, error) {
+	return p.Realms.Realm(web.From(r).Realm.ID)
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// discovery is the metadata of the realm (OpenID Connect Discovery 1.0, RFC 8414).
+func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
+	realm, err := p.realm(r)
+	if err != nil {
+		return err
+	}
+	at := func(path string) string { return realm.Origin + path }
+	algs := p.algs(realm)
+	doc := map[string]any{
+		"issuer":                                           realm.Origin,
+		"authorization_endpoint":                           at("/oauth2/authorize"),
+		"token_endpoint":                                   at("/oauth2/token"),
+		"jwks_uri":                                         at("/oauth2/jwks"),
+		"userinfo_endpoint":                                at("/oauth2/userinfo"),
+		"introspection_endpoint":                           at("/oauth2/introspect"),
+		"revocation_endpoint":                              at("/oauth2/revoke"),
+		"pushed_authorization_request_endpoint":            at("/oauth2/par"),
+		"end_session_endpoint":                             at("/oauth2/logout"),
+		"scopes_supported":                                 token.Scopes,
+		"claims_supported":                                 token.Claims,
+		"response_types_supported":                         []string{"code"},
+		"response_modes_supported":                         []string{"query"},
+		"grant_types_supported":                            []string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials},
+		"subject_types_supported":                          []string{"public", "pairwise"},
+		"id_token_signing_alg_values_supported":            algs,
+		"userinfo_signing_alg_values_supported":            algs,
+		"token_endpoint_auth_methods_supported":            authMethods,
+		"token_endpoint_auth_signing_alg_values_supported": token.ClientAlgs(false),
+		"introspection_endpoint_auth_methods_supported":    authMethods,
+		"revocation_endpoint_auth_methods_supported":       authMethods,
+		"code_challenge_methods_supported":                 []string{"S256"},
+		"dpop_signing_alg_values_supported":                token.ProofAlgs,
+		"prompt_values_supported":                          []string{"none", "login", "consent", "select_account"},
+		"acr_values_supported":                             acrs,
+		"ui_locales_supported":                             realm.Languages,
+		"claims_parameter_supported":                       true,
+		"request_parameter_supported":                      false,
+		"request_uri_parameter_supported":                  false,
+		"authorization_response_iss_parameter_supported":   true,
+		"backchannel_logout_supported":                     true,
+		"backchannel_logout_session_supported":             true,
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*") // public, and read by applications in browsers
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	return writeJSON(w, http.StatusOK, doc)
+}
+
+var acrs = []string{"urn:doorward:acr:mfa", "urn:doorward:acr:3fa", "phr", "phrh"}
+
+// jwks is the published keys of the realm (RFC 7517).
+func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) error {
+	keys, err := p.keys(r.Context(), web.From(r).Realm.ID)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	_, _ = w.Write(keys.JWKS(p.Clock())) // the client has gone away
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the client has gone away
+	return nil
+}
+
+// unavailable reports whether an error only means to try again later.
+func unavailable(err error) bool {
+	return fault.Of(err, fault.Unavailable) || fault.Of(err, fault.Throttled)
+}
