@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"doorward/internal/fault"
+	"doorward/internal/login"
+	"doorward/internal/secret"
 	"doorward/internal/web"
 	"doorward/internal/web/assets/bundle"
 	"doorward/internal/web/webtest"
@@ -331,6 +334,40 @@ func TestREQ_B33_QRCanBeRead(t *testing.T) {
 	w := httptest.NewRecorder()
 	if err := web.WriteQR(w, text); err != nil || w.Header().Get("Content-Type") != "image/png" {
 		t.Errorf("%v %s", err, w.Header().Get("Content-Type"))
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Authenticate(context.Context, string, secret.Text) (login.Signed, error) {
+	return login.Signed{}, fault.New(fault.Expired, "session-over")
+}
+
+// Who comes back to a session that ended is told so once; who never had one is simply asked to sign in.
+func TestAnEndedSessionSaysSoOnce(t *testing.T) {
+	site := web.New(web.Options{Realms: webtest.Realms{}, Keys: webtest.Keys{}, Clock: func() time.Time { return web.SampleTime }, Log: slog.New(slog.DiscardHandler)})
+	mux := http.NewServeMux()
+	site.HandleSigned(mux, "GET /account", nobody{}, func(http.ResponseWriter, *http.Request, login.By) error { panic("let in") })
+	site.Handle(mux, "GET /signin", func(w http.ResponseWriter, r *http.Request) error {
+		return web.Pages.Entries()[0].ShowSample(w, r, "plain")
+	})
+	b := &webtest.Browser{Handler: site.Handler(mux), Cookies: map[string]string{}}
+	visit := func() string {
+		if to := b.Get("/account").Header().Get("Location"); to != "/signin?to=account" {
+			t.Errorf("led to %q", to)
+		}
+		return b.Get("/signin").Body.String()
+	}
+	const words = "Your session is over"
+	if strings.Contains(visit(), words) {
+		t.Error("somebody who never had a session is told that it ended")
+	}
+	b.Cookies["__Host-session"] = "old"
+	if !strings.Contains(visit(), words) {
+		t.Error("an ended session does not say so")
+	}
+	if strings.Contains(visit(), words) {
+		t.Error("an ended session says so again and again")
 	}
 }
 

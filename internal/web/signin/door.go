@@ -112,13 +112,17 @@ func (d *Door) land(w http.ResponseWriter, r *http.Request, id string) error {
 	}
 }
 
-// signed reports whether the browser has a live session.
+// signed reports whether the browser has a live session. If so, the page speaks the person's language: a page about
+// one's own account must not change it between two steps.
 func (d *Door) signed(r *http.Request) bool {
 	c := caller(r)
 	if c.Session == "" {
 		return false
 	}
-	_, err := d.Logins.Authenticate(r.Context(), c.Realm, c.Session)
+	who, err := d.Logins.Authenticate(r.Context(), c.Realm, c.Session)
+	if err == nil {
+		web.From(r).For(who.Person.Language, who.Person.Zone)
+	}
 	return err == nil
 }
 

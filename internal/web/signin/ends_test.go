@@ -55,11 +55,14 @@ func TestREQ_B87_StrengthIsShownWhileTyping(t *testing.T) {
 func TestFinishedFlowsSayWhatChanged(t *testing.T) {
 	v := view(authn.Step{Act: authn.ActAdmit})
 	v.Finished, v.Flow.Goal = true, authn.Goal{Bind: authn.Password, Way: authn.ByReplace}
-	b := door(&fake{view: v})
+	f := &fake{view: v}
+	b := door(f)
 	leads(t, b.Post("/signin/"+flowID+"/prove", url.Values{"kind": {"password"}}), "/signin/done?what=password")
 	wants(t, b.Get("/signin/done?what=password"), 200, "Your new password is saved")
 	wants(t, b.Get("/signin/done?what=totp"), 200, "Your authenticator is connected")
 	wants(t, b.Get("/signin/done?what=%3Cb%3E"), 404)
+	f.signed, f.speaks, b.Cookies = true, "de", map[string]string{"__Host-session": "s"} // the browser asks for English, the account's pages before were German
+	wants(t, b.Get("/signin/done?what=totp"), 200, "Ihr Authenticator ist verbunden", `href="/account/security"`)
 }
 
 func TestLeavingAChangeAsksFirst(t *testing.T) {

@@ -27,6 +27,7 @@ type fake struct {
 	link   login.Link
 	peek   error
 	signed bool
+	speaks string // language of who is signed in
 
 	calls   []string
 	answer  authn.Answer
@@ -103,7 +104,7 @@ func (f *fake) Resend(context.Context, login.Caller, string) error {
 
 func (f *fake) Authenticate(context.Context, string, secret.Text) (login.Signed, error) {
 	if f.signed {
-		return login.Signed{}, nil
+		return login.Signed{Person: directory.Person{Language: f.speaks}}, nil
 	}
 	return login.Signed{}, fault.New(fault.Expired, "session-over")
 }
