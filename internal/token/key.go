@@ -264,13 +264,14 @@ func (k *SigningKey) sign(typ string, claims any) (string, error) {
 		return "", errors.New("token: no such type: " + typ)
 	}
 	var payload bytes.Buffer
+	payload.Grow(1 << 10)
 	enc := json.NewEncoder(&payload)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(claims); err != nil {
 		return "", err
 	}
 	body := bytes.TrimSuffix(payload.Bytes(), []byte("\n"))
-	out := make([]byte, 0, len(head)+len(body)*4/3+4+700)
+	out := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(body))+1+base64.RawURLEncoding.EncodedLen(rsaBits/8))
 	out = base64.RawURLEncoding.AppendEncode(append(out, head...), body)
 	sig, err := k.signature(out)
 	if err != nil {

@@ -249,6 +249,11 @@ func TestClaimsRequest(t *testing.T) {
 	if v, must := c.ACR(); must || !slices.Equal(v, []string{"a", "b"}) {
 		t.Errorf("acr %v %v", v, must)
 	}
+	for _, s := range []string{"", "{}", `{"id_token":{"sub":null}}`, `{"id_token":{"sub":{"values":["a","b"]}}}`} {
+		if c, err := ParseClaims(s); err != nil || c.Subject() != "" {
+			t.Errorf("%s: %q %v", s, c.Subject(), err)
+		}
+	}
 	for name, s := range map[string]string{
 		"no JSON": "x", "array": "[]", "string": `"x"`, "null": "null", "twice": `{"userinfo":{"name":null,"name":null}}`, "twice in another case": `{"userinfo":{"name":null,"NAME":null}}`, "bool": `{"userinfo":{"name":true}}`, "essential string": `{"userinfo":{"name":{"essential":"yes"}}}`,
 		"values string": `{"userinfo":{"name":{"values":"x"}}}`, "huge": `{"x":"` + strings.Repeat("x", maxClaims) + `"}`, "deep": `{"userinfo":{"name":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}}`, "trailing": `{}{}`, "bad UTF-8": "{\"x\":\"\xff\"}",

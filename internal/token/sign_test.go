@@ -226,6 +226,27 @@ func TestSEC_J1_TimesOfOwnTokens(t *testing.T) {
 	if _, err := set.VerifyIDTokenHint(raw, issuer, now.Add(-2*time.Minute)); err == nil {
 		t.Error("a hint from ahead of us was taken")
 	}
+	_, err = set.VerifyIDTokenHint(raw, "https://login.other.example", now)
+	refused(t, "a hint of another realm", err, CodeInvalidRequest)
+	kid := keyOf(t, ES256).ID
+	for name, claims := range map[string]m{
+		"no iat": {"iss": issuer, "sub": "p", "aud": "shop", "exp": now.Unix()}, "no exp": {"iss": issuer, "sub": "p", "aud": "shop", "iat": now.Unix()}, "no sub": {"iss": issuer, "aud": "shop", "iat": 1, "exp": 2},
+		"no aud": {"iss": issuer, "sub": "p", "iat": 1, "exp": 2}, "empty aud": {"iss": issuer, "sub": "p", "aud": []string{"shop", ""}, "iat": 1, "exp": 2}, "aud of numbers": {"iss": issuer, "sub": "p", "aud": []int{1}, "iat": 1, "exp": 2},
+	} {
+		_, err := set.VerifyIDTokenHint(forge(t, ES256, privateOf(t, ES256), m{"alg": ES256, "kid": kid, "typ": "JWT"}, claims), issuer, now)
+		refused(t, name, err, CodeInvalidRequest)
+	}
+	var full m
+	if err := json.Unmarshal([]byte(jsonOf(t, a)), &full); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string][]any{
+		"no iss": {"iss", nil}, "no sub": {"sub", nil}, "no aud": {"aud", nil}, "empty aud": {"aud", []string{}}, "no exp": {"exp", nil}, "no iat": {"iat", nil}, "no jti": {"jti", nil}, "no client": {"client_id", nil},
+		"for a day": {"exp", now.Add(24 * time.Hour).Unix()}, "iat ahead": {"iat", now.Add(2 * time.Minute).Unix()}, "exp fraction": {"exp", 1.5e9 + .5}, "exp string": {"exp", "1"}, "scope array": {"scope", []string{"openid"}}, "cnf string": {"cnf", "x"},
+	} {
+		_, err := set.VerifyAccessToken(forge(t, ES256, privateOf(t, ES256), m{"alg": ES256, "kid": kid, "typ": "at+jwt"}, clone(full, change...)), issuer, now)
+		refused(t, name, err, CodeInvalidToken)
+	}
 }
 
 // TestSEC_J3_OldKeysVerifyUntilTheyEnd and not a moment longer; a key of another realm never does.
