@@ -58,6 +58,7 @@ func (c *call) serve() error {
 	if err != nil {
 		return err
 	}
+	go rest(ctx)
 	if certs != nil {
 		defer reload(certs, g.log)()
 	}
