@@ -38,7 +38,7 @@ func FuzzProve(f *testing.F) {
 		c := s.caller()
 		c.Network, c.Agent, c.Device, c.Session = network, name, secret.Text(credential), secret.Text(model)
 		if u.key.Code(h.clock.now()) == text || u.key.Code(h.clock.now().Add(-30*time.Second)) == text {
-			t.Skip("a right code by chance")
+			return // a right code by chance
 		}
 		next, err := h.login.Prove(ctx, c, v.Flow.ID, authn.Answer{
 			Kind: authn.Kind(kind), Address: model, Text: text, Confirm: text, Credential: credential, Name: name, Model: model,

@@ -1,10 +1,12 @@
 package login_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -181,9 +183,9 @@ func (h *house) outbox() (all []mail.Message) {
 		all, err = tx.ClaimMail(h.clock.now(), 0, 1000)
 		return err
 	})
-	for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
-		all[i], all[j] = all[j], all[i]
-	}
+	slices.SortFunc(all, func(a, b mail.Message) int { // PostgreSQL returns what it claims in any order
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))
+	})
 	return all
 }
 
