@@ -75,8 +75,8 @@ func loopback(uri string) (string, bool) {
 }
 
 // ValidRedirect reports whether an address may be registered and used at all: https with a host; http for a loopback
-// address only; a scheme of one's own with a dot in it, which its owner has reversed from a domain (RFC 8252 7.1), but
-// not under FAPI 2.0. It is printable ASCII, has no user name and no fragment, no wildcard, no backslash, no dot segment, and a
+// address only; a scheme of one's own with a dot in it, which its owner has reversed from a domain (RFC 8252 7.1). Under
+// FAPI 2.0 https alone. It is printable ASCII, has no user name and no fragment, no wildcard, no backslash, no dot segment, and a
 // host that every reader reads alike.
 func ValidRedirect(uri string, fapi bool) bool {
 	if len(uri) == 0 || len(uri) > maxRedirect {
@@ -99,7 +99,7 @@ func ValidRedirect(uri string, fapi bool) bool {
 	switch scheme {
 	case "https":
 	case "http":
-		if _, ok := loopback(uri); !ok {
+		if _, ok := loopback(uri); !ok || fapi {
 			return false
 		}
 	default:
@@ -115,7 +115,7 @@ func ValidRedirect(uri string, fapi bool) bool {
 // plainPath has no dot segment, encoded or with a path parameter, and no encoded slash or backslash.
 func plainPath(p string) bool {
 	low := lower(p)
-	for _, bad := range []string{"%2f", "%5c", "%00", "%0a", "%0d", "%25"} {
+	for _, bad := range []string{"%2f", "%5c", "%00", "%0a", "%0d", "%25", "%40"} {
 		if strings.Contains(low, bad) {
 			return false
 		}

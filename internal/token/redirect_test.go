@@ -153,12 +153,53 @@ func TestSEC_O2_RegisteredIsNotEnough(t *testing.T) {
 			t.Errorf("%q is a fine address", uri)
 		}
 	}
-	if ValidRedirect("com.example.shop:/oauth/cb", true) {
+	if ValidRedirect("com.example.shop:/oauth/cb", true) || ValidRedirect("http://127.0.0.1/cb", true) {
 		t.Error("FAPI 2.0 wants https")
 	}
 	if !ValidRedirect("https://[2001:db8::1]:8443/cb", true) || !ValidRedirect("https://192.0.2.1/cb", true) || !ValidRedirect("https://host/cb", true) || !ValidRedirect("https://shop.example.com", true) {
 		t.Error("a fine address was refused")
 	}
+}
+
+// TestSEC_O2_RealmFileAndUseAgree: what a realm file may register is what is taken when it is used, and nothing more. Two
+// readers that differ would leave a client that cannot sign anybody in, or a rule that only one of them knows.
+func TestSEC_O2_RealmFileAndUseAgree(t *testing.T) {
+	base, err := os.ReadFile("../../realms/shop.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := 0
+	for _, uri := range slices.Concat(registered, corpus(t), mutations(), []string{"https://other.example", "https://other.example:8443/a?b=c", "https://192.0.2.1/cb", "https://a-b.example/%20"}) {
+		if strings.ContainsFunc(uri, func(r rune) bool { return r < ' ' || r == '\'' }) {
+			continue // cannot stand in the file in this form
+		}
+		r, err := directory.ParseRealm("x", []byte(string(base)+"\n[[relying_party]]\nid = \"corpus-client\"\nname = \"C\"\nhome = \"https://c.example/\"\nauth = \"none\"\nredirect_uris = ['"+uri+"']\n"))
+		ok := err == nil && slices.Contains(r.Relying[len(r.Relying)-1].RedirectURIs, uri)
+		if ok {
+			taken++
+		}
+		if ok && !ValidRedirect(uri, false) {
+			t.Errorf("%q can be registered and is never taken", uri)
+		}
+		if !ok && ValidRedirect(uri, false) && !stricter(uri) {
+			t.Errorf("%q would be taken and cannot be registered: %v", uri, err)
+		}
+	}
+	if taken < 50 {
+		t.Fatalf("%d addresses that can be registered prove nothing", taken)
+	}
+}
+
+// stricter are addresses that the realm file refuses for reasons of its own: hosts that it does not know how to write.
+func stricter(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return false
+	}
+	if _, err := directory.CanonicalHost(u.Hostname()); err != nil {
+		return true
+	}
+	return u.Query().Has("iss") || u.Query().Has("state") || u.Query().Has("code")
 }
 
 // TestSEC_O2_MatchIsEqualityOrPort: whatever is asked, a match is the registered address or differs in a loopback port.

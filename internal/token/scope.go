@@ -9,11 +9,11 @@ import (
 
 // Scopes with a meaning of ours. Every other scope is a client's own: a word between it and its resource servers.
 const (
-	ScopeOpenID       = "openid"
-	ScopeProfile      = "profile"        // name, locale, zoneinfo
-	ScopeEmail        = "email"          // email, email_verified
-	ScopeOrganization = "organization"   // org, org_name, roles
-	ScopeOffline      = "offline_access" // refresh tokens that outlive the session
+	ScopeOpenID       = directory.ScopeOpenID
+	ScopeProfile      = "profile"              // name, locale, zoneinfo
+	ScopeEmail        = "email"                // email, email_verified
+	ScopeOrganization = "organization"         // org, org_name, roles
+	ScopeOffline      = directory.ScopeOffline // refresh tokens that outlive the session
 )
 
 // Scopes are the scopes with a meaning of ours, for discovery.
