@@ -102,7 +102,7 @@ func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
 		if busy, err := underWay(tx, p, now); err != nil || busy {
 			return err
 		}
-		return Invite(tx, s.Ring, realm.Realm, p, Invitation{Now: now, Actor: p.ID, Network: c.Network, Agent: c.Agent, Resent: true})
+		return Invite(tx, s.Ring, realm.Realm, p, Invitation{Now: now, Actor: p.ID, Network: c.Network, Agent: c.Agent, Resent: true, Return: c.Return})
 	})
 	return s.tripped(ctx, c, err, now, audit.Event{})
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -189,7 +190,7 @@ func (s *Service) lead(tx Tx, c Caller, ot authn.OneTime, p directory.Person, no
 	f = authn.Flow{
 		ID: newID(), Realm: ot.Realm, Person: p.ID, Address: p.Address, OneTime: ot.ID, Language: c.Language,
 		Evidence: []authn.Evidence{{Kind: ot.Kind, Credential: ot.ID, At: now}},
-		State:    authn.FlowOpen, Created: now, Expires: ot.Expires, Now: now, Return: ot.Return,
+		State:    authn.FlowOpen, Created: now, Expires: ot.Expires, Now: now, Return: cmp.Or(ot.Return, c.Return),
 	}
 	if ot.Purpose == Password {
 		f.Goal = authn.Goal{Bind: authn.Password, Way: authn.ByReplace}
@@ -254,7 +255,7 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 			p = directory.Person{Realm: realm.ID, Language: realm.Languages[0]} // nobody: a decoy goes the same way
 		}
 		if p.ID != "" && !p.EverActive() {
-			return Invite(tx, s.Ring, realm.Realm, p, Invitation{Now: now, Network: c.Network, Agent: c.Agent, Actor: p.ID})
+			return Invite(tx, s.Ring, realm.Realm, p, Invitation{Now: now, Network: c.Network, Agent: c.Agent, Actor: p.ID, Return: c.Return})
 		}
 		ot, token := onetime.Make(authn.Mail, Password)
 		ot.ID, ot.Realm, ot.Person, ot.Created, ot.Expires = newID(), realm.ID, p.ID, now, now.Add(ResetLife)

@@ -94,6 +94,7 @@ type Caller struct {
 	Network  string
 	Agent    string // "Firefox on Windows"
 	Language string
+	Return   string // where this browser was on the way to, where a link says nothing: an opaque id
 }
 
 // View is what a door shows: the flow, the step, and what the page needs. Person is empty until evidence has fixed it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"net/http"
+	"strings"
 
 	"doorward/internal/authn"
 	"doorward/internal/login"
@@ -82,7 +83,18 @@ func caller(r *http.Request) login.Caller {
 		Network:  v.Network,
 		Agent:    v.Browser,
 		Language: v.Lang,
+		Return:   waiting(r),
 	}
+}
+
+// waiting is the application's request that this browser came with, kept by the provider in a cookie: whoever has to set
+// up first still gets there (REQ B28). What is no id is nothing.
+func waiting(r *http.Request) string {
+	id := web.Cookie(r, "request")
+	if len(id) != 36 || strings.Trim(id, "0123456789abcdef-") != "" {
+		return ""
+	}
+	return "request:" + id
 }
 
 // keep writes the cookies that an answer of the use cases asks for.
