@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"doorward/internal/admin"
@@ -83,14 +85,19 @@ type running struct {
 	*call
 	dir, port string
 	clock     *demo.Clock
+	secrets   map[string]string // of the sample applications
 	ground    *ground
 	house     *house
 }
 
 func (d *running) origin(host string) string { return "https://" + host + ":" + d.port }
 
-// open opens the directory's database and applies both realms, which come with the program.
+// open opens the directory's database and applies both realms, which come with the program; the sample applications are
+// added to them, with this directory's secrets.
 func (d *running) open() (err error) {
+	if d.secrets, err = demo.Secrets(d.dir); err != nil {
+		return err
+	}
 	conf := config{
 		Database: database{Address: "sqlite:" + filepath.Join(d.dir, demo.Database)},
 		Keys:     keys{File: filepath.Join(d.dir, demo.Keys)},
@@ -109,6 +116,7 @@ func (d *running) open() (err error) {
 			return err
 		}
 		r.Origin = d.origin(r.Host)
+		r.Relying = append(r.Relying, demo.RelyingParties(r.ID, d.origin, d.secrets)...)
 		if _, err := d.ground.realms().Put(d.ctx, file.name, r, warnings, false); err != nil {
 			return err
 		}
@@ -143,18 +151,23 @@ func (d *running) populate() ([]demo.Person, error) {
 // serve answers until the end; demo.json is written once it does.
 func (d *running) serve(listener net.Listener, people []demo.Person, trust bool) error {
 	debug.SetMemoryLimit(idleMemory)
-	pages := demo.NewPages(demo.Pages{
-		Dir: d.dir, People: people, Clock: d.clock.Now, Keys: d.ground.ring, Log: d.ground.log,
-		Shop: d.origin("shop.localhost"), Wealth: d.origin("wealth.localhost"), Tour: d.origin(demo.TourHost), Mailbox: d.origin(demo.MailHost),
-	})
-	hosts := []string{demo.TourHost, demo.MailHost}
+	hosts := demo.Hosts()
 	for _, r := range d.house.cache.All() {
 		hosts = append(hosts, r.Host)
 	}
-	certs, _, err := server.LocalCA(d.dir, hosts, d.clock.Now())
+	certs, ca, err := server.LocalCA(d.dir, hosts, d.clock.Now())
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	// Applications call the realms, and are called by them, in this very process.
+	if d.house.outbound, err = demo.Client(listener.Addr().String(), ca); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	pages := demo.NewPages(demo.Pages{
+		Dir: d.dir, People: people, Clock: d.clock.Now, Keys: d.ground.ring, Log: d.ground.log,
+		Shop: d.origin("shop.localhost"), Wealth: d.origin("wealth.localhost"), Tour: d.origin(demo.TourHost), Mailbox: d.origin(demo.MailHost),
+		Origin: d.origin, Secrets: d.secrets, Call: d.house.outbound,
+	})
 	s, err := server.New(server.Config{
 		Settings:     server.Settings{Operations: net.JoinHostPort("127.0.0.1", "0")},
 		Certificates: certs, Clock: d.clock.Now, Log: d.ground.log, Ready: d.house.checks(), Metrics: d.house.metrics,
@@ -190,7 +203,7 @@ func (d *running) announce(s *server.Server, people []demo.Person, trust bool) e
 	}
 	sheet := demo.Sheet{
 		CAFile: "ca.pem", MailDir: demo.MailDir, Tour: d.origin(demo.TourHost), Mailbox: d.origin(demo.MailHost),
-		Ready: "http://" + s.OperationsAddr().String(), Realms: map[string]demo.SheetRealm{}, Parties: map[string]map[string]string{}, People: people,
+		Ready: "http://" + s.OperationsAddr().String(), Realms: map[string]demo.SheetRealm{}, Parties: demo.Parties(d.origin, d.secrets), People: people,
 	}
 	for _, r := range d.house.cache.All() {
 		sheet.Realms[r.ID] = demo.SheetRealm{URL: r.Origin, Issuer: r.Origin}
@@ -206,6 +219,9 @@ func (d *running) announce(s *server.Server, people []demo.Person, trust bool) e
 	for _, r := range d.house.cache.All() {
 		d.say("  %-9s %s", r.ID, r.Origin)
 		d.people(r, people)
+	}
+	for _, id := range slices.Sorted(maps.Keys(sheet.Parties)) {
+		d.say("  %-11s %s", id, sheet.Parties[id]["url"])
 	}
 	d.say("\nThe codes of their authenticators are on the start page; everything a script needs is in %s.", filepath.Join(d.dir, "demo.json"))
 	if trust {

@@ -29,14 +29,19 @@ type started struct {
 
 func startDemo(t *testing.T, dir string) *started {
 	t.Helper()
+	return startDemoAt(t, dir, func() time.Time { return time.Now().UTC() })
+}
+
+// startDemoAt starts a demo with a clock that the test can move.
+func startDemoAt(t *testing.T, dir string, clock func() time.Time) *started {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	s := &started{dir: dir, out: newLogged(), errs: newLogged(), roots: x509.NewCertPool()}
 	ended, code := make(chan struct{}), 0
 	go func() {
 		defer close(ended)
 		code = run(ctx, world{
-			args: []string{"demo", "--dir", dir, "--listen", "127.0.0.1:0"}, out: s.out, errs: s.errs,
-			clock: func() time.Time { return time.Now().UTC() },
+			args: []string{"demo", "--dir", dir, "--listen", "127.0.0.1:0"}, out: s.out, errs: s.errs, clock: clock,
 		})
 	}()
 	s.stop = func() int { cancel(); <-ended; return code }

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"doorward/internal/directory"
@@ -34,6 +35,9 @@ type Pages struct {
 	Wealth  string
 	Tour    string
 	Mailbox string
+	Origin  func(host string) string
+	Secrets map[string]string // of the applications, by client
+	Call    *http.Client      // how they call their realm
 }
 
 // Site answers for the demo's own hosts, in the look of the product.
@@ -54,6 +58,7 @@ func NewPages(p Pages) *Site {
 	site.Handle(s.mux, "GET "+MailHost+"/events", s.mailEvents)
 	site.Handle(s.mux, "GET "+MailHost+"/message/{name}", s.message)
 	site.Handle(s.mux, "GET "+MailHost+"/message/{name}/html", s.messageHTML)
+	s.mountApps(site)
 	// The layout's links to help lead to the shop's.
 	site.Handle(s.mux, "GET /help/{article...}", func(w http.ResponseWriter, r *http.Request) error {
 		return web.Leave(w, r, p.Shop+"/help/"+r.PathValue("article"))
@@ -67,7 +72,7 @@ func NewPages(p Pages) *Site {
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Serves reports whether the host is one of the demo's own.
-func (s *Site) Serves(host string) bool { return host == TourHost || host == MailHost }
+func (s *Site) Serves(host string) bool { return slices.Contains(Hosts(), host) }
 
 // Pattern is the route a request takes, for the log.
 func (s *Site) Pattern(r *http.Request) string { _, p := s.mux.Handler(r); return p }
@@ -90,6 +95,11 @@ var looks = func() (all []*directory.Realm) {
 		all = append(all, &directory.Realm{
 			ID: "demo", Name: "Doorward", Host: host, Origin: "https://" + host, Languages: catalog.Languages, Zone: "Europe/Zurich",
 			Brand: directory.Brand{Hue: 285, Chroma: .09, Paper: 285, Tint: .004, Panel: .3, Round: 1.5, Heading: "sans", Motif: "north"},
+		})
+	}
+	for _, a := range applications {
+		all = append(all, &directory.Realm{
+			ID: "demo-" + a.ID, Name: a.Name, Host: a.Host, Origin: "https://" + a.Host, Languages: catalog.Languages, Zone: "Europe/Zurich", Brand: a.Brand,
 		})
 	}
 	return all

@@ -11,8 +11,9 @@ import (
 // TourPage says who lives in the demo and what to try, in order.
 type TourPage struct {
 	web.View
-	Shop, Wealth, Mailbox string
-	Realms                []TourRealm
+	Shop, Wealth, Mailbox        string
+	Store, Complaints, Portfolio string
+	Realms                       []TourRealm
 }
 
 // TourRealm is one realm's people.
@@ -31,6 +32,7 @@ type TourPerson struct {
 
 var sampleTour = TourPage{
 	Shop: "https://shop.localhost:8443", Wealth: "https://wealth.localhost:8443", Mailbox: "https://mail.localhost:8443",
+	Store: "https://store.localhost:8443", Complaints: "https://complaints.localhost:8443", Portfolio: "https://portfolio.localhost:8443",
 	Realms: []TourRealm{{Name: "Northline Supply", URL: "https://shop.localhost:8443", People: []TourPerson{
 		{Person: Person{Name: "Mara Keller", Email: "mara.keller@alder.example", Organization: "Alder Joinery", Password: "bado-kuni-fela", State: "active"}, Code: "123 456", Kind: directory.Administrator},
 		{Person: Person{Name: "Lea Rossi", Email: "lea.rossi@alder.example", Organization: "Alder Joinery", State: "invited"}, Kind: directory.Member},
@@ -47,6 +49,7 @@ func (s *Site) tour(w http.ResponseWriter, r *http.Request) error {
 	page := TourPage{
 		View: web.View{Nav: s.nav("tour"), Refresh: 15, Events: "/events"},
 		Shop: s.Shop, Wealth: s.Wealth, Mailbox: s.Mailbox,
+		Store: s.Origin(StoreHost), Complaints: s.Origin(ComplaintsHost), Portfolio: s.Origin(PortfolioHost),
 		Realms: []TourRealm{{Name: "Northline Supply", URL: s.Shop}, {Name: "Meridian Portal", URL: s.Wealth}},
 	}
 	for _, p := range s.People {

@@ -31,6 +31,10 @@ var counted = []struct {
 	{"throttled", "Requests that were refused because of too many, by message code.", []string{"code"}},
 	{"hashing_refused", "Password hashes that were refused because the queue was full.", []string{}},
 	{"mail", "Mails by what became of them, and by template.", []string{"result", "template"}},
+	{"authorization", "Authorization requests of applications by how they ended: code, or the error of OAuth.", []string{"result"}},
+	{"client_request", "Requests of applications to the token endpoint and beside it: issued, or the error of OAuth.", []string{"result"}},
+	{"token_reuse", "Codes and refresh tokens that came a second time: what they had given was ended.", []string{"why"}},
+	{"logout_delivery", "Applications told that a session ended, by whether they took it.", []string{"result"}},
 	{"job", "Runs of periodic work, by name and result.", []string{"name", "result"}},
 }
 
