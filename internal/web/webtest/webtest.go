@@ -132,6 +132,9 @@ func (b *Browser) Do(method, path string, form url.Values) *httptest.ResponseRec
 // marks of a page that went wrong without an error: an unknown key, an unfilled placeholder, a refused address or value.
 var broken = regexp.MustCompile(`⟦[^⟧]*⟧|>[^<]*\{[a-z]+\}[^<]*<|ZgotmplZ|&lt;nil&gt;|%!|style="|<script>|on(click|load|submit)=`)
 
+// english is how browsers are kept, which pages write as their reader does (View.On).
+var english = regexp.MustCompile(`(Firefox|Chrome|Safari|Edge) on (Windows|macOS|Linux|iOS|iPadOS|Android)`)
+
 // Pages runs what every set owes: each template fits its struct in all branches, and each sample is drawn in all
 // languages and both realms without a missing word.
 func Pages(t *testing.T, set *web.Set) {
@@ -156,6 +159,9 @@ func Pages(t *testing.T, set *web.Set) {
 						t.Errorf("%s/%s %q in %s: not drawn (status %d)", set.Name, e.Name(), sample, lang, w.Code)
 					}
 					for _, m := range broken.FindAllString(page, -1) {
+						t.Errorf("%s/%s %q in %s: %s", set.Name, e.Name(), sample, lang, m)
+					}
+					if m := english.FindString(page); m != "" && lang != "en" && e.Name() != "connect" { // there it is what the person typed
 						t.Errorf("%s/%s %q in %s: %s", set.Name, e.Name(), sample, lang, m)
 					}
 					if n := strings.Count(page, "<h1"); n != 1 {
