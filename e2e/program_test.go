@@ -75,6 +75,7 @@ type demo struct {
 	Tour    string
 	Realms  map[string]struct{ URL, Issuer string }
 	People  []person
+	Parties map[string]struct{ URL string } `json:"relying_parties"`
 
 	roots *x509.CertPool
 	cmd   *exec.Cmd
