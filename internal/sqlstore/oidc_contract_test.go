@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"doorward/internal/audit"
-	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/oidc"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 	"doorward/internal/sqlstore"
@@ -18,61 +17,8 @@ import (
 	"doorward/internal/token"
 )
 
-// providerTx is what an OpenID provider needs of a transaction.
-type providerTx interface {
-	Keys(realm string) ([]token.Key, error)
-	AddKey(token.Key) error
-	RetireKey(realm, id string, retires, ends time.Time) error
-
-	AddRequest(token.Request) error
-	Request(realm, id string) (token.Request, error)
-	RequestByHandle(realm string, hash []byte) (token.Request, error)
-	UseRequest(realm, id string, now time.Time) error
-	FinishRequest(realm, id string, now time.Time) error
-	KeepRequest(realm, id string, until time.Time) error
-
-	AddAuthorization(token.Authorization) error
-	Authorization(realm, id string) (token.Authorization, error)
-	EndAuthorization(realm, id, why string, now time.Time) (bool, error)
-	EndAuthorizations(realm, person, client, why string, now time.Time) (int, error)
-	Authorizations(realm, person string) ([]token.Authorization, error)
-	AuthorizationsOfSession(realm, session string) ([]token.Authorization, error)
-	EndAuthorizationsOfSessions(realm string, sessions []string, why string, now time.Time) (int, error)
-	ClientsOfSessions(realm string, sessions []string) ([]token.Logout, error)
-
-	AddCode(token.Code) error
-	Code(hash []byte) (token.Code, error)
-	UseCode(hash []byte, now time.Time) (token.Code, error)
-	AddRefresh(token.Refresh) error
-	Refresh(hash []byte) (token.Refresh, error)
-	UseRefresh(hash, answer []byte, now time.Time) error
-
-	Consent(realm, person, client string) (token.Consent, error)
-	Consents(realm, person string) ([]token.Consent, error)
-	PutConsent(token.Consent) error
-	DeleteConsent(realm, person, client string) (bool, error)
-
-	AddDeviceGrant(token.Device) error
-	DeviceGrant(hash []byte) (token.Device, error)
-	DeviceGrantByUserCode(realm string, hash []byte) (token.Device, error)
-	UpdateDeviceGrant(token.Device) error
-
-	AddLogout(token.Logout) error
-	ClaimLogouts(now time.Time, lease time.Duration, limit int) ([]token.Logout, error)
-	FinishLogout(token.Logout) error
-
-	Person(realm, id string) (directory.Person, error)
-	Organization(realm, id string) (directory.Organization, error)
-	Credentials(realm, person string) ([]authn.Credential, error)
-	Session(realm, id string) (session.Session, error)
-	EndSession(realm, person, id, why string, now time.Time) (bool, error)
-	Spend(key string, expires time.Time) (fresh bool, err error)
-	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
-	Audit(audit.Event) error
-	Bump()
-}
-
-var _ providerTx = (*sqlstore.Tx)(nil)
+// What the provider needs of a transaction is there.
+var _ oidc.Tx = (*sqlstore.Tx)(nil)
 
 // issued is one of each thing the provider keeps, every field set, all of realm "shop".
 type issued struct {

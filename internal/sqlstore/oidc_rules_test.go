@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"doorward/internal/fault"
-	"doorward/internal/session"
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
 	"doorward/internal/token"
@@ -251,24 +250,6 @@ func TestSEC_S4_AuthorizationsEnd(t *testing.T) {
 		count(1, all("", "robot"))
 		same(t, live(""), "7")
 		same(t, live("q"), "5")
-	})
-}
-
-func TestSessionIsFoundByItsID(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
-		put(t, s, func(tx *sqlstore.Tx) error {
-			return tx.AddSession(session.Session{ID: "1", Realm: "r", Person: "p", Hash: []byte("1"), Created: noon})
-		})
-		is := func() session.Session {
-			return get(t, s, func(tx *sqlstore.Tx) (session.Session, error) { return tx.Session("r", "1") })
-		}
-		if v := is(); !v.Ended.IsZero() {
-			t.Errorf("ended: %+v", v)
-		}
-		put(t, s, func(tx *sqlstore.Tx) error { _, err := tx.EndSession("r", "p", "1", "signed-out", noon); return err })
-		if v := is(); !v.Ended.Equal(noon) || v.Why != "signed-out" {
-			t.Errorf("an ended session is not seen as ended: %+v", v)
-		}
 	})
 }
 

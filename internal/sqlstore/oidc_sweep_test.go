@@ -38,6 +38,8 @@ func TestSweepOfTheProvider(t *testing.T) {
 			add(tx.AddKey(token.Key{ID: "newest", Realm: "r", Private: []byte("k")}))
 			add(tx.AddSession(session.Session{ID: "s", Realm: "r", Hash: []byte("s"), Until: noon}))
 			add(tx.AddAuthorization(token.Authorization{ID: "of a session", Realm: "r", Session: "s"}))
+			add(tx.AddAuthorization(token.Authorization{ID: "told", Realm: "r", Session: "s", Person: "p", Client: "shop", Offline: true}))
+			add(tx.AddLogout(token.Logout{ID: "told", Realm: "r", Session: "s", Client: "shop", Created: noon.Add(-2 * month), Done: noon.Add(-2 * month)}))
 			add(tx.AddAuthorization(token.Authorization{ID: "offline", Realm: "r", Session: "swept long ago", Offline: true}))
 			add(tx.PutConsent(token.Consent{Realm: "r", Person: "p", Client: "shop"}))
 			return errors.Join(errs...)
@@ -78,6 +80,12 @@ func TestSweepOfTheProvider(t *testing.T) {
 		}
 		for _, id := range []string{"of a session", "offline"} {
 			kept(true, id, func(tx *sqlstore.Tx) error { _, err := tx.Authorization("r", id); return err })
+		}
+		over := get(t, s, func(tx *sqlstore.Tx) ([]token.Authorization, error) {
+			return tx.AuthorizationsOver("r", noon.Add(day), 9)
+		})
+		if len(over) != 0 {
+			t.Errorf("a client that was told is to be told again: %+v", over)
 		}
 		kept(true, "consent", func(tx *sqlstore.Tx) error { _, err := tx.Consent("r", "p", "shop"); return err })
 		var ids []string

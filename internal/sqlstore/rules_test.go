@@ -55,14 +55,18 @@ func TestSEC_A1_OneTimeSecretsSayWhatHappenedToThem(t *testing.T) {
 		}
 		refused(t, s.Read(t.Context(), func(tx *sqlstore.Tx) error { _, err := tx.OneTimeByHash(authn.Invite, []byte("a")); return err }),
 			fault.NotFound, "not-found")
-		lead := func(from, to string) error {
-			return s.Write(t.Context(), func(tx *sqlstore.Tx) error { return tx.LeadOneTime("c", from, to) })
+		add("e", authn.Mail)
+		lead := func(id, from, to string) error {
+			return s.Write(t.Context(), func(tx *sqlstore.Tx) error { return tx.LeadOneTime(id, from, to) })
 		}
-		if err := lead("", "flow1"); err != nil {
+		for _, over := range []string{"a", "c"} { // a used and a voided one lead nowhere any more
+			refused(t, lead(over, "", "flow1"), fault.Conflict, "stale")
+		}
+		if err := lead("e", "", "flow1"); err != nil {
 			t.Error(err)
 		}
-		refused(t, lead("", "flow2"), fault.Conflict, "stale")
-		if err := lead("flow1", "flow2"); err != nil {
+		refused(t, lead("e", "", "flow2"), fault.Conflict, "stale")
+		if err := lead("e", "flow1", "flow2"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -365,37 +369,5 @@ func TestSweep(t *testing.T) {
 			}
 			return nil
 		})
-	})
-}
-
-func TestFlowsAreVoided(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
-		put(t, s, func(tx *sqlstore.Tx) error {
-			for _, f := range []authn.Flow{
-				{ID: "1", Person: "p", State: authn.FlowOpen, Open: authn.Question{Kind: authn.TOTP, Data: []byte("seed")}},
-				{ID: "2", Person: "p", State: authn.FlowOpen},
-				{ID: "3", Person: "p", State: authn.FlowDone},
-				{ID: "4", Person: "", State: authn.FlowOpen},
-			} {
-				f.Realm = "r"
-				if err := tx.AddFlow(f); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		put(t, s, func(tx *sqlstore.Tx) error {
-			if n, err := tx.VoidFlows("r", "p", "2"); err != nil || n != 1 {
-				t.Errorf("voided %d, %v", n, err)
-			}
-			if n, err := tx.VoidFlows("r", "", ""); err != nil || n != 0 { // strangers' flows are not nobody's
-				t.Errorf("voided %d, %v", n, err)
-			}
-			return nil
-		})
-		f := get(t, s, func(tx *sqlstore.Tx) (authn.Flow, error) { return tx.Flow("r", "1") })
-		if f.State != authn.FlowVoid || f.Open.Data != nil || f.Version != 1 {
-			t.Errorf("got %+v", f)
-		}
 	})
 }

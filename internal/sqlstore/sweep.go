@@ -13,7 +13,8 @@ import (
 // Of the provider: an authorization code and a device grant stay for a day, requests, refresh tokens, log-outs and
 // authorizations for thirty, so that a second use ends what was issued. A signing key goes with its end, and the answer of
 // a refresh after ten seconds and what clocks may differ: earlier, an honest repetition would look like a theft. An
-// authorization without an end of its own goes when the session it came from is forgotten.
+// authorization without an end of its own goes when the session it came from is forgotten, and so does a log-out: while the
+// session is there it says that the client was told, and without it an offline authorization would have it told again.
 
 const (
 	sweepBatch   = 500
@@ -49,7 +50,9 @@ var sweeps = []struct {
 		WHERE id IN (SELECT a.id FROM oidc_authorization a WHERE a.until = 0 AND a.ended = 0 AND a.created <= $1 AND NOT a.offline
 			AND NOT EXISTS (SELECT 1 FROM session s WHERE s.id = a.session) LIMIT $2)`), explained},
 	{statement(`DELETE FROM oidc_device WHERE id IN (SELECT id FROM oidc_device WHERE expires <= $1 LIMIT $2)`), day},
-	{statement(`DELETE FROM oidc_logout WHERE id IN (SELECT id FROM oidc_logout WHERE created <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM oidc_logout
+		WHERE id IN (SELECT l.id FROM oidc_logout l WHERE l.created <= $1
+			AND NOT EXISTS (SELECT 1 FROM session s WHERE s.id = l.session) LIMIT $2)`), explained},
 }
 
 // Sweep deletes some of what has run out at now and says how many rows. The caller goes on in a new transaction while
