@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +18,6 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/job"
 	"doorward/internal/mail"
-	"doorward/internal/oidc"
 	"doorward/internal/sqlstore"
 )
 
@@ -92,7 +95,7 @@ func (h *house) realmIDs() (ids []string) {
 
 // farewells tells applications about sessions that ended.
 func (h *house) farewells(ctx context.Context, _ time.Time) error {
-	return h.provider.Farewells(ctx, h.realmIDs(), oidc.Post(h.outbound))
+	return h.provider.Farewells(ctx, h.realmIDs(), post(h.outbound))
 }
 
 // deliver sends mail until ctx is done.
@@ -153,4 +156,25 @@ func (h *house) sweep(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// post sends a form to an application, with a client that follows no redirects, and takes any 2xx for an answer.
+func post(client *http.Client) func(context.Context, string, url.Values) error {
+	return func(ctx context.Context, to string, form url.Values) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		answer, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // so that the connection can be used again
+		if answer.StatusCode < 200 || answer.StatusCode > 299 {
+			return fmt.Errorf("the application answered %d", answer.StatusCode)
+		}
+		return nil
+	}
 }

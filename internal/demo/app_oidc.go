@@ -207,7 +207,7 @@ func (p *provider) ended(ctx context.Context, raw string) (*oidc.LogoutToken, er
 	if err != nil {
 		return nil, err
 	}
-	signed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{appAlg})
+	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{appAlg})
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func TestSEC_TLOCK_AStrangerCannotInterruptASetUp(t *testing.T) {
 		stranger := login.Caller{Realm: h.realm.ID, Network: "203.0.113.9"}
 		must(t, h.login.Forgot(ctx, stranger, u.address))
 		must(t, h.login.Resend(ctx, stranger, old)) // a link that was replaced
-		v = u.proves(u.chooses(v), authn.TOTP, u.code())
+		u.proves(u.chooses(v), authn.TOTP, u.code())
 		// Left for an hour, it is the owner who asks.
 		h.clock.advance(time.Hour)
 		must(t, h.login.Forgot(ctx, u.caller(), u.address))

@@ -48,7 +48,7 @@ func Invite(tx Tx, ring *secret.Ring, r directory.Realm, p directory.Person, in 
 	if in.Actor == p.ID {
 		in.Inviter = before.By
 	}
-	if in.Return == "" {
+	if before.Return != "" { // who invited says where it leads, not whoever asks for it again
 		in.Return = before.Return
 	}
 	ot, token := onetime.Make(authn.Invite, SetUp)

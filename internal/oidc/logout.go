@@ -3,12 +3,9 @@ package oidc
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"doorward/internal/fault"
@@ -267,26 +264,4 @@ func (p *Provider) sendLogout(ctx context.Context, l token.Logout, now time.Time
 	ctx, cancel := context.WithTimeout(ctx, logoutWait)
 	defer cancel()
 	return send(ctx, rp.BackchannelLogoutURI, url.Values{"logout_token": {signed}})
-}
-
-// Post sends a form with an HTTP client that follows no redirects, and takes any 2xx for an answer. It is what a job
-// hands to Farewells.
-func Post(client *http.Client) func(context.Context, string, url.Values) error {
-	return func(ctx context.Context, to string, form url.Values) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		answer, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
-		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // so that the connection can be used again
-		if answer.StatusCode < 200 || answer.StatusCode > 299 {
-			return fmt.Errorf("the client answered %d", answer.StatusCode)
-		}
-		return nil
-	}
 }

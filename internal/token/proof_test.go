@@ -41,6 +41,10 @@ func TestRFC9449Examples(t *testing.T) {
 // TestSEC_O6_Proof is the list of RFC 9449 4.3, each point broken once.
 func TestSEC_O6_Proof(t *testing.T) {
 	key := privateOf(t, ES256)
+	private, err := key.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	head := m{"alg": ES256, "typ": "dpop+jwt", "jwk": publicJWK(t, key.Public(), "", "")}
 	body := m{"jti": "j", "htm": "POST", "htu": endpoint, "iat": now.Unix()}
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
@@ -60,7 +64,7 @@ func TestSEC_O6_Proof(t *testing.T) {
 		{"jwk with junk in x5c", clone(head, "jwk", clone(jwk, "x5c", []string{"junk"})), body, "", nil, ""},
 		{"no typ", clone(head, "typ", nil), body, "", nil, CodeInvalidProof},
 		{"no jwk", clone(head, "jwk", nil), body, "", nil, CodeInvalidProof},
-		{"private jwk", clone(head, "jwk", clone(jwk, "d", encode(key.(*ecdsa.PrivateKey).D.Bytes()))), body, "", nil, CodeInvalidProof},
+		{"private jwk", clone(head, "jwk", clone(jwk, "d", encode(private))), body, "", nil, CodeInvalidProof},
 		{"jwk with an odd private member", clone(head, "jwk", clone(jwk, "dp", "AA")), body, "", nil, CodeInvalidProof},
 		{"jwk with null d", clone(head, "jwk", func() m { c := clone(jwk); c["d"] = any(nil); return c }()), body, "", nil, CodeInvalidProof},
 		{"symmetric jwk", clone(head, "jwk", m{"kty": "oct", "k": "AAAA"}), body, "", nil, CodeInvalidProof},
