@@ -106,6 +106,23 @@ func TestSEC_J3_KeySetPublishesPublicMembersOnly(t *testing.T) {
 	}
 }
 
+// TestSEC_J1_WeakAndHugeKeysFitNothing, also where a key came in by another way than a JWK.
+func TestSEC_J1_WeakAndHugeKeysFitNothing(t *testing.T) {
+	n := func(bits uint) *big.Int { return new(big.Int).SetBit(big.NewInt(1), int(bits)-1, 1) }
+	for name, c := range map[string]struct {
+		key  any
+		want bool
+	}{
+		"2048": {&rsa.PublicKey{N: n(2048), E: 65537}, true}, "4096": {&rsa.PublicKey{N: n(4096), E: 65537}, true}, "2047": {&rsa.PublicKey{N: n(2047), E: 65537}, false}, "4097": {&rsa.PublicKey{N: n(4097), E: 65537}, false},
+		"exponent 3": {&rsa.PublicKey{N: n(2048), E: 3}, false}, "even exponent": {&rsa.PublicKey{N: n(2048), E: 65538}, false}, "huge exponent": {&rsa.PublicKey{N: n(2048), E: 1<<33 + 1}, false},
+		"even modulus": {&rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int), 2047, 1), E: 65537}, false}, "short Ed25519": {ed25519.PublicKey{1}, false}, "a secret": {[]byte("secret"), false}, "nothing": {nil, false},
+	} {
+		if got := fitsAny(c.key); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestKeySetRefusesRowsThatAreNotWhatTheySay(t *testing.T) {
 	es, ed := keyOf(t, ES256), keyOf(t, EdDSA)
 	for name, rows := range map[string][]Key{

@@ -135,7 +135,7 @@ func TestSEC_O2_WhatIsRegisteredIsTaken(t *testing.T) {
 func TestSEC_O2_RegisteredIsNotEnough(t *testing.T) {
 	for _, uri := range []string{
 		"", "*", "https://*.example.com/cb", "https://shop.example.com/*", "http://shop.example.com/cb", "http://localhost/cb", "https://user@shop.example.com/cb", "https://shop.example.com/cb#", "https://shop.example.com/cb#x",
-		"javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "ftp://shop.example.com/", "custom:/cb", "com.example.shop://cb", "com.example.shop:cb", "//shop.example.com/cb", "/cb", "https:///cb", "https:shop.example.com/cb",
+		"javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "ftp://shop.example.com/", "custom:/cb", "com.example.shop://cb", "COM.example.shop:/cb", "com.example.shop:cb", "//shop.example.com/cb", "/cb", "https:///cb", "https:shop.example.com/cb",
 		"https://Shop.example.com/cb", "HTTPS://shop.example.com/cb", "https://shop.example.com./cb", "https://shop..example.com/cb", "https://-shop.example.com/cb", "https://shop_x.example.com/cb", "https://bücher.example/cb",
 		"https://shop.example.com\\cb", "https://shop.example.com/a/../cb", "https://shop.example.com/a/..;/cb", "https://shop.example.com/%2e%2e/cb", "https://shop.example.com/a%2fb", "https://shop.example.com/a%5cb", "https://shop.example.com/a@b",
 		"https://[fe80::1%25eth0]/cb", "https://[::ffff:1.2.3.4]/cb", "https://1.2.3/cb", "https://0x7f.1/cb", "https://017700000001/cb", "https://shop.example.com:/cb", "https://shop.example.com:0443/cb", "https://shop.example.com:70000/cb",
