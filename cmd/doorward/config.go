@@ -41,7 +41,7 @@ type outgoing struct {
 }
 
 type passwords struct {
-	Workers int    `toml:"workers"` // hashes at the same time; 0: one per processor
+	Workers int    `toml:"workers"` // hashes at the same time; 0: one less than there are processors
 	Queue   int    `toml:"queue"`   // sign-ins that may wait for a place; 0: 32 for each worker
 	List    string `toml:"list"`    // file of breached passwords, made by `doorward passwords build`; empty: the built-in list
 }

@@ -47,7 +47,7 @@ operations = "127.0.0.1:9443"         # /healthz /readyz /metrics
 # timeout_seconds = 60
 
 [passwords]
-# workers = 0                         # hashes at the same time; 0: one per processor
+# workers = 0                         # hashes at the same time; 0: one less than there are processors
 # queue = 0                           # sign-ins that may wait for a place; 0: 32 for each worker
 # list = "breached.list"              # your own list of breached passwords beside the built-in one
 

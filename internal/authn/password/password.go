@@ -52,7 +52,7 @@ func (p Params) bounded() Params {
 type Config struct {
 	Pepper    func(password []byte) []byte // secret.Ring.Pepper
 	Params    func(realm string) Params    // nil: Floor everywhere
-	Workers   int                          // hashes at the same time; 0: one per processor
+	Workers   int                          // hashes at the same time; 0: one less than there are processors
 	Queue     int                          // callers that may wait for a place; 0: 32 for each worker
 	Deadline  time.Duration                // longest wait for a place; 0: 2 s
 	Blocklist *List                        // the operator's breached passwords; nil: none but the built-in list

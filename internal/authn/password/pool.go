@@ -28,7 +28,9 @@ type pool struct {
 
 func newPool(workers, queue int, deadline time.Duration) *pool {
 	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
+		// One processor is left to everything else: in a storm of sign-ins, people who are in must not wait for those who
+		// want in.
+		workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if queue <= 0 {
 		queue = 32 * workers
