@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"doorward/internal/directory"
@@ -102,7 +101,7 @@ func (p *Provider) authenticate(c *call) (rp directory.RelyingParty, once token.
 			return rp, once, errClient
 		}
 		id = decoded(name)
-	} else if c.r.Header.Get("Authorization") != "" && c.r.Pattern != "" && !strings.HasPrefix(c.r.URL.Path, "/oauth2/userinfo") {
+	} else if c.r.Header.Get("Authorization") != "" {
 		c.basic = true
 		return rp, once, errClient
 	}

@@ -175,6 +175,11 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) error {
 	if !enough {
 		return p.stepUp(w, r, a, signed, goal, since)
 	}
+	return p.conclude(w, r, a, signed)
+}
+
+// conclude follows when enough was shown: consent where it is needed, then the code.
+func (p *Provider) conclude(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed) error {
 	needed, err := p.needsConsent(r.Context(), a, signed)
 	if err != nil {
 		return err
@@ -242,7 +247,7 @@ func (p *Provider) stepUp(w http.ResponseWriter, r *http.Request, a asked, signe
 		if ok, err := p.Logins.Suffices(r.Context(), signed, goal, time.Time{}); err != nil {
 			return err
 		} else if ok && since.Before(a.row.Created) {
-			return p.issue(w, r, a, signed)
+			return p.conclude(w, r, a, signed)
 		}
 		start.Goal = goal
 		view, err = p.Logins.Begin(r.Context(), caller, start)

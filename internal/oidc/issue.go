@@ -135,7 +135,11 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 	if r.PostFormValue("answer") != "allow" {
 		return p.answer(w, r, a, token.Refuse(token.CodeAccessDenied, "the person said no"))
 	}
-	if _, _, enough, err := p.enough(r.Context(), a, signed); err != nil || !enough {
+	must := a
+	if !must.ask.ACRMust {
+		must.ask.ACR = nil // a wish was dealt with before the page was shown
+	}
+	if _, _, enough, err := p.enough(r.Context(), must, signed); err != nil || !enough {
 		if err != nil {
 			return err
 		}

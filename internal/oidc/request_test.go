@@ -164,6 +164,14 @@ func TestSEC_O14_ConsentForOthersApplications(t *testing.T) {
 		if !strings.Contains(page.Main(), "Harbour Logistics") {
 			t.Errorf("the page does not say who asks: %s", page.Main())
 		}
+		// A class that nobody here can reach is a wish, and no way round the question.
+		wish := get(t, b, request("harbour", cb, "acr_values", "phrh"))
+		if !strings.HasPrefix(wish.URL.Path, "/oauth2/authorize/") {
+			t.Fatalf("a code without consent: %s", wish.URL)
+		}
+		if q := press(t, b, wish, "Do not allow").URL.Query(); q.Get("error") != "access_denied" {
+			t.Errorf("a wish, denied: %v", q)
+		}
 		if q := press(t, b, page, "Do not allow").URL.Query(); q.Get("error") != "access_denied" || q.Get("state") != "s-1" {
 			t.Errorf("denied: %v", q)
 		}
@@ -180,6 +188,10 @@ func TestSEC_O14_ConsentForOthersApplications(t *testing.T) {
 		status, got := s.post("/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "code": {q.Get("code")}, "redirect_uri": {cb}, "code_verifier": {verifier}, "client_id": {"harbour"}})
 		if status != http.StatusOK || got["refresh_token"] != nil {
 			t.Errorf("a public client: %d %v", status, got)
+		}
+		wish = get(t, b, request("harbour", cb, "acr_values", "phrh", "prompt", "consent"))
+		if q := press(t, b, wish, "Allow").URL.Query(); q.Get("code") == "" {
+			t.Errorf("a wish, allowed: %v", q)
 		}
 		if page := get(t, b, request("harbour", cb, "scope", "openid orders")); !strings.HasPrefix(page.URL.Path, "/oauth2/authorize/") {
 			t.Errorf("a wider scope was given without asking: %s", page.URL)
