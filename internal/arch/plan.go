@@ -109,7 +109,7 @@ var Plan = map[string]Room{
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
 		"internal/directory", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
-		"internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
+		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/signin", "realms",
 	}},
 	"internal/rig/walker":        {beside, nil},

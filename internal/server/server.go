@@ -42,6 +42,11 @@ type Door struct {
 	Serves  func(host string) bool     // host is lower case, without port; asked at every request, must answer from memory
 	Pattern func(*http.Request) string // the route a request takes, for the log; may be nil
 	Handler http.Handler
+
+	// AsksCertificate asks whoever connects to one of its hosts for a client certificate. Nothing is believed of it but that
+	// its holder has the key: it stands, unverified, in Request.TLS.PeerCertificates, empty where none was shown. At every
+	// other door that is always empty.
+	AsksCertificate bool
 }
 
 // Config is what a Server is made of. All but Certificates (with Settings.Plain), Ready and Metrics are needed.
@@ -89,7 +94,7 @@ func New(c Config, doors ...Door) (*Server, error) {
 	s.pages = s.httpServer(f)
 	s.pages.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: h2Streams}
 	if !c.Settings.Plain {
-		s.pages.TLSConfig = tlsConfig(c.Certificates)
+		s.pages.TLSConfig = tlsConfig(c.Certificates, func(host string) bool { d := f.doorOf(host); return d != nil && d.AsksCertificate })
 	}
 	s.operations = s.httpServer(s.operationsMux())
 	return s, nil

@@ -74,13 +74,30 @@ var suites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-func tlsConfig(c *Certificates) *tls.Config {
-	return &tls.Config{
+// tlsConfig is one listener for two kinds of hosts; the name in the handshake decides. Hosts that ask for a certificate
+//
+//   - ask and never require: a door answers in its own words to whoever has none, or a wrong one;
+//   - name no CA: which ones count differs from client to client, and is nobody else's business;
+//   - issue and take no session ticket: a resumed connection carries a certificate that was not shown on it (SEC C-4);
+//   - speak http/1.1 only, so that no browser carries requests for another host over the connection.
+func tlsConfig(c *Certificates, asks func(host string) bool) *tls.Config {
+	quiet := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		CipherSuites:   slices.Clone(suites),
 		GetCertificate: c.For,
 		NextProtos:     []string{"h2", "http/1.1"},
 	}
+	asking := quiet.Clone()
+	asking.ClientAuth = tls.RequestClientCert
+	asking.SessionTicketsDisabled = true
+	asking.NextProtos = []string{"http/1.1"}
+	quiet.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if asks(hostOf(hello.ServerName)) {
+			return asking, nil
+		}
+		return nil, nil // quiet itself
+	}
+	return quiet
 }
 
 // hostOf is the name a request is for, lower case, without port and without the dot of a full name.
