@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,14 +33,16 @@ type result struct {
 func main() {
 	out := flag.String("out", "bench/results.json", "where to write the results")
 	bin := flag.String("bin", "bin", "folder of the programs doorward and floor")
+	rows := flag.String("row", "", "rows to measure, by their numbers and with commas between; empty for all, and only then are the results written")
 	flag.Parse()
-	if err := run(*bin, *out); err != nil {
+	if err := run(*bin, *out, *rows); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, out string) error {
+func run(bin, out, rows string) error {
+	asked := func(row string) bool { return rows == "" || slices.Contains(strings.Split(rows, ","), row) }
 	work, err := os.MkdirTemp("", "doorward-bench-")
 	if err != nil {
 		return err
@@ -57,15 +60,30 @@ func run(bin, out string) error {
 	defer node.stop()
 
 	var results []result
-	for _, measure := range []func(*floorServer, *site) ([]result, error){footprint, sessionCheck, signIn, storm} {
-		rows, err := measure(floor, node)
-		if err != nil {
-			return err
+	for _, m := range []struct {
+		rows    []string
+		measure func(*floorServer, *site) ([]result, error)
+	}{
+		{[]string{"13", "14"}, footprint},
+		{[]string{"1", "2", "4", "5", "6"}, func(f *floorServer, s *site) ([]result, error) { return provider(f, s, asked) }},
+		{[]string{"7"}, sessionCheck},
+		{[]string{"8"}, signIn},
+		{[]string{"9"}, storm},
+	} {
+		if !slices.ContainsFunc(m.rows, asked) {
+			continue
 		}
+		rows, err := m.measure(floor, node)
 		for _, r := range rows {
 			fmt.Println(line(r))
 		}
+		if err != nil {
+			return err
+		}
 		results = append(results, rows...)
+	}
+	if rows != "" {
+		return nil
 	}
 	report := struct {
 		At      time.Time `json:"at"`

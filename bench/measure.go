@@ -29,7 +29,7 @@ func footprint(_ *floorServer, s *site) ([]result, error) {
 
 // sessionCheck is the path that every request behind the door takes: whose session is this?
 func sessionCheck(f *floorServer, s *site) ([]result, error) {
-	if err := s.invite(60); err != nil {
+	if err := s.invite(8); err != nil {
 		return nil, err
 	}
 	c := client(s.pool, s.address)
@@ -57,6 +57,9 @@ func (s *site) check(c *http.Client, i int) error {
 
 // signIn is everything from the address to the account: pages, password, code, session, audit, mail about a new browser.
 func signIn(f *floorServer, s *site) ([]result, error) {
+	if err := s.invite(60); err != nil {
+		return nil, err
+	}
 	var floor, ours []time.Duration
 	share := len(s.people) / rounds
 	for round := range rounds {
@@ -98,6 +101,9 @@ func (f *floorServer) hash() error {
 // the same hash as a right password, so a storm needs no accounts.
 func storm(f *floorServer, s *site) ([]result, error) {
 	const callers, lasts = 32, 8 * time.Second
+	if err := s.invite(8); err != nil {
+		return nil, err
+	}
 	// What the machine can hash while the same number of callers waits.
 	begun, done := time.Now(), atomic.Int64{}
 	if err := drive(200, callers, func(int) error { done.Add(1); return f.hash() }); err != nil {

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ func newSite(bin, dir string) (*site, error) {
 	if err := certificates(dir); err != nil {
 		return nil, err
 	}
-	for name, text := range map[string][]byte{"doorward.toml": []byte(config), "shop.toml": realms.Shop} {
+	for name, text := range map[string][]byte{"doorward.toml": []byte(config), "shop.toml": slices.Concat(realms.Shop, relying())} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return nil, err
 		}
@@ -141,13 +142,18 @@ func (s *site) browser(n int) *walker.Client {
 	return c
 }
 
-// invite adds n people and walks each through the set-up. Their codes need a wait of up to a minute, all at once.
+// invite makes it n people, and walks each who is new through the set-up. Their codes need a wait of up to a minute, all
+// at once.
 func (s *site) invite(n int) error {
+	have := len(s.people)
+	if n > have {
+		s.cookies = append(s.cookies, make([]string, n-have)...)
+	}
 	inside := make(chan struct{}, 4) // few at a time, so that nobody is turned away while the measurements are prepared
 	var mu sync.Mutex
 	var first error
 	var wait sync.WaitGroup
-	for i := range n {
+	for i := have; i < n; i++ {
 		var answer struct{ Email, Link string }
 		err := s.command(&answer, "user", "invite", "--config", s.config(), "--realm", "shop", "--role", "member", "--organization", "Bench Ltd",
 			"--email", fmt.Sprintf("person%d@bench.example", i), "--name", fmt.Sprintf("Person %d", i))
@@ -159,7 +165,6 @@ func (s *site) invite(n int) error {
 			Wait: func(until time.Time) { <-inside; time.Sleep(time.Until(until)); inside <- struct{}{} },
 		}
 		s.people = append(s.people, p)
-		s.cookies = append(s.cookies, "")
 		wait.Go(func() {
 			inside <- struct{}{}
 			defer func() { <-inside }()
@@ -173,7 +178,7 @@ func (s *site) invite(n int) error {
 		})
 	}
 	wait.Wait()
-	for _, p := range s.people {
+	for _, p := range s.people[min(have, len(s.people)):] {
 		p.Wait = func(until time.Time) { time.Sleep(time.Until(until)) }
 	}
 	return first

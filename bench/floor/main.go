@@ -6,6 +6,12 @@
 //	POST /hash      one Argon2id hash with the product's default parameters, bounded to the number of cores
 //	GET  /sign      one ES256 signature
 //	POST /event     one durable row: SQLite, synchronous=FULL, group commit
+//	GET  /discovery bytes that are there already
+//	POST /token     client_credentials: SHA-256 of a secret, an ES256 signature, a durable row
+//	GET  /code      a live session's authorization code: cookie -> map, a durable row
+//	POST /redeem    a code for tokens: used up and a refresh token added in one commit, two ES256 signatures
+//	POST /refresh   the same for a refresh token
+//	POST /introspect, GET /userinfo   an ES256 verification and a look at a map
 package main
 
 import (
@@ -16,7 +22,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"database/sql"
 	"encoding/base64"
 	"encoding/pem"
 	"flag"
@@ -32,7 +37,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
-	_ "modernc.org/sqlite"
 )
 
 func main() {
@@ -49,7 +53,11 @@ func serve(dir string) error {
 	if err != nil {
 		return err
 	}
-	events, err := openEvents(filepath.Join(dir, "floor.db"))
+	db, err := openGroup(filepath.Join(dir, "floor.db"))
+	if err != nil {
+		return err
+	}
+	handler, err := routes(db)
 	if err != nil {
 		return err
 	}
@@ -57,7 +65,7 @@ func serve(dir string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: routes(events), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	address := listener.Addr().String()
 	if err := os.WriteFile(filepath.Join(dir, "address.new"), []byte(address), 0o600); err != nil {
 		return err
@@ -70,16 +78,17 @@ func serve(dir string) error {
 	}))
 }
 
-func routes(events *events) http.Handler {
+func routes(db *group) (http.Handler, error) {
 	// A thousand sessions, whose secrets are the numbers 0 to 999 as 43 characters: the client makes the same.
 	sessions := make(map[[32]byte]string, 1000)
 	for i := range 1000 {
 		sessions[sha256.Sum256(fmt.Appendf(nil, "%043d", i))] = "person"
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	provider, err := newProvider(db, sessions)
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
+	key := provider.key
 	hashing := make(chan struct{}, runtime.GOMAXPROCS(0))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /session", func(w http.ResponseWriter, r *http.Request) {
@@ -113,7 +122,7 @@ func routes(events *events) http.Handler {
 	mux.HandleFunc("POST /event", func(w http.ResponseWriter, r *http.Request) {
 		text, err := io.ReadAll(r.Body)
 		if err == nil {
-			err = events.add(string(text))
+			err = db.exec(insertEvent, string(text))
 		}
 		if err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -121,65 +130,8 @@ func routes(events *events) http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	return mux
-}
-
-// events is the least group commit: whoever waits while a transaction is written shares the next one.
-type events struct {
-	db    *sql.DB
-	queue chan event
-}
-
-type event struct {
-	text string
-	done chan error
-}
-
-func openEvents(path string) (*events, error) {
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_txlock=immediate")
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"); err != nil {
-		return nil, err
-	}
-	e := &events{db, make(chan event, 256)}
-	go e.write()
-	return e, nil
-}
-
-func (e *events) add(text string) error {
-	ev := event{text, make(chan error, 1)}
-	e.queue <- ev
-	return <-ev.done
-}
-
-func (e *events) write() {
-	for first := range e.queue {
-		batch := []event{first}
-		for len(batch) < 256 && len(e.queue) > 0 {
-			batch = append(batch, <-e.queue)
-		}
-		err := e.commit(batch)
-		for _, ev := range batch {
-			ev.done <- err
-		}
-	}
-}
-
-func (e *events) commit(batch []event) error {
-	tx, err := e.db.Begin()
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	for _, ev := range batch {
-		if _, err := tx.Exec("INSERT INTO event (text) VALUES ($1)", ev.text); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+	provider.mount(mux)
+	return mux, nil
 }
 
 // certificate makes a server certificate for loopback and writes it as the CA to trust.
