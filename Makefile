@@ -8,7 +8,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: check lint test tests packages axe build bench torture gallery dev assets
+.PHONY: check lint test tests packages axe clients build bench torture gallery dev assets
 
 # Releases are built without cgo and so is everything here; only the race detector needs it.
 export CGO_ENABLED := 0
@@ -18,7 +18,7 @@ CLUSTER := go run ./internal/testdb/cluster --
 
 # Tests run under the race detector, which makes them many times slower, where goroutines meet. The others are pure, or
 # long, or drive a program that was built without it.
-PLAIN = /e2e$$|/docs$$|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/rig
+PLAIN = /e2e$$|/interop$$|/docs|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/rig
 RACED = $$(go list ./... | grep -vE '$(PLAIN)')
 
 # The detector watches our code and the libraries, but not the C of SQLite that was translated to Go: that alone makes
@@ -37,7 +37,7 @@ lint:
 build:
 	go build -trimpath -ldflags '-s -w' -o bin/doorward ./cmd/doorward
 
-test: packages axe build
+test: packages axe clients build
 	$(CLUSTER) $(MAKE) --no-print-directory tests
 
 tests:
@@ -50,12 +50,15 @@ packages:
 axe:
 	cd e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
+clients:
+	cd interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
 bench: build
 	go build -trimpath -o bin/floor ./bench/floor
 	go run ./bench
 
 torture: packages
-	DOORWARD_TORTURE=1 $(CLUSTER) go test -count=1 -timeout 120m $$(go list ./... | grep -v /e2e$$)
+	DOORWARD_TORTURE=1 $(CLUSTER) go test -count=1 -timeout 120m $$(go list ./... | grep -vE '/(e2e|interop)$$')
 
 gallery: packages axe
 	rm -rf e2e/shots

@@ -105,6 +105,7 @@ var Plan = map[string]Room{
 	"bench":         {beside, []string{"internal/rig/walker", "realms"}},
 	"bench/floor":   {beside, nil},
 	"e2e":           {beside, nil},
+	"interop":       {beside, nil},
 	"internal/arch": {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
