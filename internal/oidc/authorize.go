@@ -317,6 +317,7 @@ var refusalPage = web.Define(Pages, "refusal", web.Door,
 
 // refuse shows an error that must not be sent anywhere.
 func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	web.From(r).Forget()
 	e := token.AsOAuth(err)
 	page := RefusalPage{Reference: web.Reference(), Code: e.Code, Why: e.Description}
 	page.Status = http.StatusBadRequest

@@ -32,8 +32,10 @@ const (
 // street is a realm with applications behind it, and somebody who signs in.
 type street struct {
 	*rig.Rig
-	t    *testing.T
-	anna *rig.Somebody
+	t       *testing.T
+	anna    *rig.Somebody
+	network int // of the last request that was sent raw
+	logged  int // how much of the log was looked at
 }
 
 func clients(r *directory.Realm) {
@@ -50,13 +52,32 @@ func clients(r *directory.Realm) {
 	}
 }
 
-func eachStreet(t *testing.T, test func(t *testing.T, s *street)) {
+// eachStreet runs a test on both databases, with the applications of clients or what changes put in their place.
+func eachStreet(t *testing.T, test func(t *testing.T, s *street), changes ...func(*directory.Realm)) {
 	t.Helper()
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
-		s := &street{Rig: rig.New(t, store, clients), t: t}
+		s := &street{Rig: rig.New(t, store, append([]func(*directory.Realm){clients}, changes...)...), t: t}
 		s.anna = s.Join(s.Organization("Alder Works", false), directory.Member, "Anna Alder", "anna@alder.example")
 		test(t, s)
 	})
+}
+
+// relying changes the applications of the realm, as an operator does.
+func (s *street) relying(change func(*directory.RelyingParty)) {
+	s.t.Helper()
+	s.Write(func(tx *sqlstore.Tx) error {
+		r, err := tx.Realm("shop")
+		if err != nil {
+			return err
+		}
+		for i := range r.Relying {
+			change(&r.Relying[i])
+		}
+		return tx.PutRealm(r)
+	})
+	if err := s.Realms.Refresh(context.Background()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // request is the address of an authorization request.

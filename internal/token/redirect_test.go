@@ -2,6 +2,8 @@ package token
 
 import (
 	"bufio"
+	"encoding/json"
+	"flag"
 	"net/url"
 	"os"
 	"slices"
@@ -45,6 +47,34 @@ func corpus(t testing.TB) []string {
 		out = append(out, line)
 	}
 	return out
+}
+
+var update = flag.Bool("update", false, "write testdata/redirects.json anew")
+
+// TestTheCorpusIsShared keeps the whole corpus in a file, registered addresses and wrong ones, so that the endpoints are
+// held against the same.
+func TestTheCorpusIsShared(t *testing.T) {
+	var all struct{ Registered, Wrong []string }
+	all.Registered = registered
+	seen := map[string]bool{}
+	for _, uri := range slices.Concat(corpus(t), mutations()) {
+		if !slices.Contains(registered, uri) && !seen[uri] {
+			seen[uri] = true
+			all.Wrong = append(all.Wrong, uri)
+		}
+	}
+	want, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("testdata/redirects.json", append(want, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile("testdata/redirects.json"); err != nil || string(have) != string(want)+"\n" {
+		t.Errorf("testdata/redirects.json is not the corpus (%v): go test ./internal/token -run TheCorpusIsShared -update", err)
+	}
 }
 
 // mutations are every registered address with every small change that some reader of addresses does not see.

@@ -98,6 +98,10 @@ func (v *Visit) AllowForm(address string) {
 	}
 }
 
+// Forget leaves the query out of the links of this page: on the answer to a request that was refused it holds whatever a
+// stranger wanted to be shown under our name.
+func (v *Visit) Forget() { v.query = "" }
+
 // pickLanguage chooses among what the realm speaks; the first is the default.
 func pickLanguage(offered []string, preferred, accept string) string {
 	if slices.Contains(offered, preferred) {
