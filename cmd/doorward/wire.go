@@ -100,12 +100,18 @@ type house struct {
 	stops     []func()
 }
 
-// build makes the house on its ground. dev shows the gallery of pages.
-func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
-	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), outbound: &http.Client{
+// outbound is the client for what applications publish and want to be told. It follows no redirects: the address is the
+// operator's choice, and nobody else's.
+func outbound() *http.Client {
+	return &http.Client{
 		Timeout:       5 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}
+}
+
+// build makes the house on its ground. dev shows the gallery of pages.
+func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
+	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), outbound: outbound()}
 	defer func() {
 		if err != nil {
 			h.Close()
@@ -143,14 +149,14 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{
-		Store: sqlstore.For[oidc.Tx](g.store), Ring: g.ring, Logins: h.login, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch,
+		Store: sqlstore.For[oidc.Tx](g.store), Ring: g.ring, Logins: h.login, Realms: h.cache, Fetch: fetch(h.outbound), Clock: g.clock, Epoch: g.store.Epoch,
 		Log: g.log, Count: h.metrics.Count,
 	})
 
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
 		signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages)
 	h.site.Mount(h.mux)
-	signin.New(signin.Options{Logins: h.login, Landing: h.landing}).Mount(h.site, h.mux)
+	signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected}).Mount(h.site, h.mux)
 	h.provider.Mount(h.site, h.mux)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)

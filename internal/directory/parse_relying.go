@@ -62,7 +62,8 @@ func (c *check) relying() {
 func (c *check) linkOnly(at string) {
 	for _, key := range []string{
 		"redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "secret_sha256", "jwks", "jwks_uri", "tls_client_auth_subject_dn", "grants",
-		"scopes", "id_token_alg", "profile", "require_par", "require_dpop", "pairwise", "sector_identifier", "resources",
+		"scopes", "id_token_alg", "userinfo_signed_response_alg", "profile", "require_par", "require_dpop", "dpop_nonce", "require_signed_request",
+		"pairwise", "sector_identifier", "resources",
 	} {
 		if c.Has(at + "." + key) {
 			c.Bad(at+"."+key, "only for a client: auth is missing, one of %s", strings.Join(auths, ", "))
@@ -83,6 +84,9 @@ func (c *check) client(at string, rp *RelyingParty) {
 		rp.IDTokenAlg = algs[0]
 	}
 	c.oneOf(at+".id_token_alg", rp.IDTokenAlg, algs...)
+	if c.Has(at + ".userinfo_signed_response_alg") {
+		c.oneOf(at+".userinfo_signed_response_alg", rp.UserinfoAlg, algs...)
+	}
 	c.each(at+".redirect_uris", rp.RedirectURIs, func(path, s string) { c.redirect(path, s, rp) })
 	c.each(at+".post_logout_redirect_uris", rp.PostLogoutURIs, func(path, s string) { c.redirect(path, s, rp) })
 	if c.Has(at + ".backchannel_logout_uri") {
@@ -120,8 +124,10 @@ func (c *check) profile(at string, rp *RelyingParty) {
 		}
 		rp.RequireDPoP = true
 	}
-	if rp.IDTokenAlg == "RS256" {
-		c.Bad(at+".id_token_alg", "profile %s wants ES256, EdDSA or PS256", FAPI2)
+	for key, alg := range map[string]string{"id_token_alg": rp.IDTokenAlg, "userinfo_signed_response_alg": rp.UserinfoAlg} {
+		if alg == "RS256" {
+			c.Bad(at+"."+key, "profile %s wants ES256, EdDSA or PS256", FAPI2)
+		}
 	}
 	for i, g := range rp.Grants {
 		if g == GrantDevice {
@@ -157,6 +163,11 @@ func (c *check) credentials(at string, rp *RelyingParty) {
 	}
 	if c.Has(uri) {
 		c.outside(uri, rp.JWKSURI)
+	}
+	if signed := at + ".require_signed_request"; rp.RequireSigned && rp.JWKS == "" && rp.JWKSURI == "" {
+		c.Bad(signed, "jwks or jwks_uri is missing: nobody could check a signature")
+	} else if rp.RequireSigned && c.Has(at+".grants") && !rp.May(GrantCode) {
+		c.Bad(signed, "the grant %s is missing: it makes no requests", GrantCode)
 	}
 	switch dn := at + ".tls_client_auth_subject_dn"; {
 	case rp.Auth == AuthTLS:

@@ -143,24 +143,27 @@ type RelyingParty struct {
 	RedirectURIs         []string `toml:"redirect_uris" json:"redirect_uris,omitempty"`                         // compared letter by letter (SEC O-2)
 	PostLogoutURIs       []string `toml:"post_logout_redirect_uris" json:"post_logout_redirect_uris,omitempty"` // as redirect_uris
 	BackchannelLogoutURI string   `toml:"backchannel_logout_uri" json:"backchannel_logout_uri,omitempty"`
-	Auth                 string   `toml:"auth" json:"auth,omitempty"`                                             // one of Auth…; empty for an application that is no client
-	SecretSHA256         string   `toml:"secret_sha256" json:"secret_sha256,omitempty"`                           // hex of SHA-256 of a random secret of 256 bits
-	JWKS                 string   `toml:"jwks" json:"jwks,omitempty"`                                             // the client's public keys, a JWK set (RFC 7517 5)
-	JWKSURI              string   `toml:"jwks_uri" json:"jwks_uri,omitempty"`                                     // https; where they can be fetched instead
-	TLSClientAuthSubject string   `toml:"tls_client_auth_subject_dn" json:"tls_client_auth_subject_dn,omitempty"` // RFC 4514
-	Grants               []string `toml:"grants" json:"grants,omitempty"`                                         // of Grant…
-	Scopes               []string `toml:"scopes" json:"scopes,omitempty"`                                         // what it may ask for
-	IDTokenAlg           string   `toml:"id_token_alg" json:"id_token_alg,omitempty"`                             // ES256 (default), EdDSA, PS256, RS256
-	Profile              string   `toml:"profile" json:"profile,omitempty"`                                       // "" or FAPI2
-	RequirePAR           bool     `toml:"require_par" json:"require_par,omitempty"`                               // RFC 9126; FAPI2 implies it
-	RequireDPoP          bool     `toml:"require_dpop" json:"require_dpop,omitempty"`                             // RFC 9449: tokens are bound to a key of the client
-	Policy               string   `toml:"policy" json:"policy,omitempty"`                                         // text of the policy language, stricter than the realm's only
-	ACR                  []string `toml:"acr" json:"acr,omitempty"`                                               // default acr_values
-	FirstParty           bool     `toml:"first_party" json:"first_party,omitempty"`                               // the operator's own: nobody is asked for consent
-	Pairwise             bool     `toml:"pairwise" json:"pairwise,omitempty"`                                     // another sub per sector (OpenID Connect Core 8.1)
-	SectorIdentifier     string   `toml:"sector_identifier" json:"sector_identifier,omitempty"`                   // host name that several clients share
-	Resources            []string `toml:"resources" json:"resources,omitempty"`                                   // audiences it may ask tokens for (RFC 8707)
-	Hosts                []string `toml:"hosts" json:"hosts,omitempty"`                                           // host names that forward-auth guards for it
+	Auth                 string   `toml:"auth" json:"auth,omitempty"`                                                 // one of Auth…; empty for an application that is no client
+	SecretSHA256         string   `toml:"secret_sha256" json:"secret_sha256,omitempty"`                               // hex of SHA-256 of a random secret of 256 bits
+	JWKS                 string   `toml:"jwks" json:"jwks,omitempty"`                                                 // the client's public keys, a JWK set (RFC 7517 5)
+	JWKSURI              string   `toml:"jwks_uri" json:"jwks_uri,omitempty"`                                         // https; where they can be fetched instead
+	TLSClientAuthSubject string   `toml:"tls_client_auth_subject_dn" json:"tls_client_auth_subject_dn,omitempty"`     // RFC 4514
+	Grants               []string `toml:"grants" json:"grants,omitempty"`                                             // of Grant…
+	Scopes               []string `toml:"scopes" json:"scopes,omitempty"`                                             // what it may ask for
+	IDTokenAlg           string   `toml:"id_token_alg" json:"id_token_alg,omitempty"`                                 // ES256 (default), EdDSA, PS256, RS256
+	UserinfoAlg          string   `toml:"userinfo_signed_response_alg" json:"userinfo_signed_response_alg,omitempty"` // userinfo as a JWT; empty: JSON
+	Profile              string   `toml:"profile" json:"profile,omitempty"`                                           // "" or FAPI2
+	RequirePAR           bool     `toml:"require_par" json:"require_par,omitempty"`                                   // RFC 9126; FAPI2 implies it
+	RequireDPoP          bool     `toml:"require_dpop" json:"require_dpop,omitempty"`                                 // RFC 9449: tokens are bound to a key of the client
+	DPoPNonce            bool     `toml:"dpop_nonce" json:"dpop_nonce,omitempty"`                                     // its proofs hold a nonce of ours (RFC 9449 8)
+	RequireSigned        bool     `toml:"require_signed_request" json:"require_signed_request,omitempty"`             // RFC 9101: requests are request objects
+	Policy               string   `toml:"policy" json:"policy,omitempty"`                                             // text of the policy language, stricter than the realm's only
+	ACR                  []string `toml:"acr" json:"acr,omitempty"`                                                   // default acr_values
+	FirstParty           bool     `toml:"first_party" json:"first_party,omitempty"`                                   // the operator's own: nobody is asked for consent
+	Pairwise             bool     `toml:"pairwise" json:"pairwise,omitempty"`                                         // another sub per sector (OpenID Connect Core 8.1)
+	SectorIdentifier     string   `toml:"sector_identifier" json:"sector_identifier,omitempty"`                       // host name that several clients share
+	Resources            []string `toml:"resources" json:"resources,omitempty"`                                       // audiences it may ask tokens for (RFC 8707)
+	Hosts                []string `toml:"hosts" json:"hosts,omitempty"`                                               // host names that forward-auth guards for it
 
 	PolicyLine int `toml:"-" json:"-"` // line of the file on which Policy begins, or the relying party; 0 when it came from the store
 	KeysLine   int `toml:"-" json:"-"` // and JWKS

@@ -73,8 +73,6 @@ func (p *Provider) apiError(c *call, err error) error {
 		if c.basic {
 			c.w.Header().Set("WWW-Authenticate", `Basic realm="`+c.realm.Origin+`"`)
 		}
-	case token.CodeUseNonce:
-		c.w.Header().Set("DPoP-Nonce", token.ProofNonces(p.Ring, c.realm.ID, c.now)[0])
 	case token.CodeUnavailable:
 		status = http.StatusServiceUnavailable
 	case token.CodeServerError:
@@ -131,13 +129,15 @@ func (p *Provider) authenticate(c *call) (rp directory.RelyingParty, once token.
 			return directory.RelyingParty{}, once, errClient
 		}
 	case directory.AuthPrivateKeyJWT:
-		keys, err := token.ParseClientKeys([]byte(rp.JWKS))
-		if err != nil {
-			return directory.RelyingParty{}, once, errClient.Because(err)
-		}
-		once, err = token.VerifyAssertion(given, token.AssertionRules{
-			Client: rp.ID, Issuer: c.realm.Origin, TokenEndpoint: c.realm.Origin + "/oauth2/token", FAPI: rp.Strict(), Keys: keys, Now: c.now,
+		err := p.verified(c.r.Context(), rp, func(keys *token.ClientKeys) (err error) {
+			once, err = token.VerifyAssertion(given, token.AssertionRules{
+				Client: rp.ID, Issuer: c.realm.Origin, TokenEndpoint: c.realm.Origin + "/oauth2/token", FAPI: rp.Strict(), Keys: keys, Now: c.now,
+			})
+			return err
 		})
+		if fault.Of(err, fault.Invalid) {
+			err = errClient.Because(err) // what it publishes is no key set
+		}
 		if err != nil {
 			return directory.RelyingParty{}, once, err
 		}
@@ -165,8 +165,9 @@ func spend(tx Tx, once token.Once, refusal *token.OAuthError) error {
 	return err
 }
 
-// proof reads the DPoP proof of a call, "" where there is none (RFC 9449).
-func (p *Provider) proof(c *call, access string) (token.Proof, error) {
+// proof reads the DPoP proof of a call, "" where there is none (RFC 9449). Where the client's proofs must hold a nonce, the
+// answer brings the one for the next proof, whatever becomes of this one (RFC 9449 8 and 9).
+func (p *Provider) proof(c *call, rp directory.RelyingParty, access string) (token.Proof, error) {
 	all := c.r.Header.Values("DPoP")
 	if len(all) == 0 {
 		return token.Proof{}, nil
@@ -174,8 +175,13 @@ func (p *Provider) proof(c *call, access string) (token.Proof, error) {
 	if len(all) > 1 {
 		return token.Proof{}, token.Refuse(token.CodeInvalidProof, "there is more than one DPoP proof")
 	}
+	var nonces []string
+	if rp.DPoPNonce {
+		nonces = token.ProofNonces(p.Ring, c.realm.ID, c.now)
+		c.w.Header().Set("DPoP-Nonce", nonces[0])
+	}
 	return token.VerifyProof(all[0], token.ProofRules{
-		Method: c.r.Method, URL: c.realm.Origin + c.r.URL.Path, AccessToken: access, Now: c.now,
+		Method: c.r.Method, URL: c.realm.Origin + c.r.URL.Path, AccessToken: access, Nonces: nonces, Now: c.now,
 	})
 }
 
@@ -190,17 +196,21 @@ func (p *Provider) push(c *call) error {
 	if c.params["request_uri"] != "" {
 		return token.Refuse(token.CodeInvalidRequest, "request_uri cannot be pushed")
 	}
-	proof, err := p.proof(c, "")
+	proof, err := p.proof(c, rp, "")
+	if err != nil {
+		return err
+	}
+	c.params["client_id"] = rp.ID
+	params, signed, err := p.unwrap(c.r.Context(), c.realm, c.params, c.now)
 	if err != nil {
 		return err
 	}
 	if proof.JKT != "" {
-		if have := c.params["dpop_jkt"]; have != "" && have != proof.JKT {
+		if have := params["dpop_jkt"]; have != "" && have != proof.JKT {
 			return token.Refuse(token.CodeInvalidProof, "dpop_jkt names another key than the proof")
 		}
-		c.params["dpop_jkt"] = proof.JKT
+		params["dpop_jkt"] = proof.JKT
 	}
-	c.params["client_id"] = rp.ID
 	handle := newHandle()
 	if err := p.Store.Write(c.r.Context(), func(tx Tx) error {
 		return errors.Join(spend(tx, once, errClient), spend(tx, proof.Once, errProofUsed))
@@ -208,7 +218,7 @@ func (p *Provider) push(c *call) error {
 		return err
 	}
 	row := token.Request{Handle: p.Ring.Hash("oidc-request", handle), Expires: c.now.Add(pushedLife)}
-	if _, err := p.keep(c.r.Context(), c.realm, c.params, row, c.now); err != nil {
+	if _, err := p.keep(c.r.Context(), c.realm, params, signed, row, c.now); err != nil {
 		return err
 	}
 	return writeJSON(c.w, http.StatusCreated, map[string]any{"request_uri": requestURI + handle, "expires_in": int(pushedLife / time.Second)})

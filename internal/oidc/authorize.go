@@ -12,6 +12,7 @@ import (
 	"doorward/internal/fault"
 	"doorward/internal/login"
 	"doorward/internal/secret"
+	"doorward/internal/session"
 	"doorward/internal/token"
 	"doorward/internal/web"
 )
@@ -43,11 +44,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	raw := r.URL.Query()
-	if r.Method == http.MethodPost {
-		raw = r.PostForm
-	}
-	params, err := token.ParamsOf(raw)
+	params, err := parameters(r)
 	if err != nil {
 		return p.refuse(w, r, err)
 	}
@@ -56,10 +53,13 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var id string
-	if params["request_uri"] != "" {
+	params, signed, err := p.unwrap(r.Context(), realm, params, now)
+	switch {
+	case err != nil:
+	case params["request_uri"] != "":
 		id, err = p.present(r.Context(), realm, params, now)
-	} else {
-		id, err = p.keep(r.Context(), realm, params, token.Request{}, now)
+	default:
+		id, err = p.keep(r.Context(), realm, params, signed, token.Request{}, now)
 	}
 	if e := token.AsOAuth(err); e != nil {
 		if e.ToClient {
@@ -75,13 +75,19 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 }
 
 // keep checks a request and stores it. What row already says (a handle, a shorter life) is kept.
-func (p *Provider) keep(ctx context.Context, realm *login.Realm, params token.Params, row token.Request, now time.Time) (string, error) {
+func (p *Provider) keep(ctx context.Context, realm *login.Realm, params token.Params, signed bool, row token.Request, now time.Time) (string, error) {
 	rp, _ := client(realm, params["client_id"])
-	ask, err := token.CheckRequest(params, rp, token.Channel{Pushed: row.Handle != nil})
+	ask, err := token.CheckRequest(params, rp, token.Channel{Pushed: row.Handle != nil, Signed: signed})
 	if err != nil {
 		return "", err
 	}
-	row.ID, row.Realm, row.Client, row.Params, row.Created = newID(), realm.ID, rp.ID, ask.Params, now
+	if signed {
+		ask.Params[wasSigned] = "yes"
+	}
+	row.ID, row.Realm, row.Client, row.Params = newID(), realm.ID, rp.ID, ask.Params
+	// Kept in whole milliseconds, and never earlier than now: a sign-in that came just before must not pass for one that
+	// was done for this request (max_age=0, prompt=login).
+	row.Created = now.Add(time.Millisecond - 1).Truncate(time.Millisecond)
 	if row.JKT == "" {
 		row.JKT = ask.JKT
 	}
@@ -120,12 +126,12 @@ func (p *Provider) present(ctx context.Context, realm *login.Realm, params token
 }
 
 // load reads a kept request and checks it again, with its client as it is now.
-func (p *Provider) load(r *http.Request) (a asked, err error) {
+func (p *Provider) load(r *http.Request, id string) (a asked, err error) {
 	if a.realm, err = p.realm(r); err != nil {
 		return a, err
 	}
 	if err = p.Store.Read(r.Context(), func(tx Tx) error {
-		a.row, err = tx.Request(a.realm.ID, r.PathValue("request"))
+		a.row, err = tx.Request(a.realm.ID, id)
 		return err
 	}); err != nil {
 		if fault.Of(err, fault.NotFound) {
@@ -137,7 +143,7 @@ func (p *Provider) load(r *http.Request) (a asked, err error) {
 		return a, errRequestOver
 	}
 	a.rp, _ = client(a.realm, a.row.Client)
-	a.ask, err = token.CheckRequest(token.Params(a.row.Params), a.rp, token.Channel{Pushed: a.row.Handle != nil})
+	a.ask, err = token.CheckRequest(token.Params(a.row.Params), a.rp, channel(a.row))
 	return a, err
 }
 
@@ -146,7 +152,7 @@ var errRequestOver = fault.New(fault.Expired, "request-over")
 // resume goes on with a request: to sign-in where nobody is signed in, to a step-up where more was asked for than was
 // shown, to consent where the client is not the operator's own, and to the client with a code where nothing is missing.
 func (p *Provider) resume(w http.ResponseWriter, r *http.Request) error {
-	a, err := p.load(r)
+	a, err := p.load(r, r.PathValue("request"))
 	if token.AsOAuth(err) != nil {
 		return p.refuse(w, r, err)
 	}
@@ -164,16 +170,19 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) error {
 		}); err != nil {
 			return err
 		}
+		p.speak(w, a)
 		return web.Redirect(w, r, "/signin?to=request:"+a.row.ID)
 	case err != nil:
 		return err
 	}
-	goal, since, enough, err := p.enough(r.Context(), a, signed)
-	if err != nil {
+	step, err := p.enough(r.Context(), a, signed)
+	switch e := token.AsOAuth(err); {
+	case e != nil:
+		return p.answer(w, r, a, e)
+	case err != nil:
 		return err
-	}
-	if !enough {
-		return p.stepUp(w, r, a, signed, goal, since)
+	case !step.ok:
+		return p.stepUp(w, r, a, signed, step)
 	}
 	return p.conclude(w, r, a, signed)
 }
@@ -193,63 +202,88 @@ func (p *Provider) conclude(w http.ResponseWriter, r *http.Request, a asked, sig
 	return p.issue(w, r, a, signed)
 }
 
-// enough reports whether what the session showed is enough for this request. Where it is not, goal and since are what a
-// step-up has to reach.
-func (p *Provider) enough(ctx context.Context, a asked, signed login.Signed) (goal authn.Goal, since time.Time, ok bool, err error) {
-	now := p.Clock()
-	goal = authn.Goal{Client: a.rp.ID, ACR: strings.Join(a.ask.ACR, " ")}
-	since = now.Add(-login.ProofLife)
-	authTime := time.Unix(token.Assure(signed.Session.Evidence).AuthTime, 0)
-	if a.ask.Stale(authTime, a.row.Created.Truncate(time.Second), now) || p.another(a, signed, now) {
-		return goal, a.row.Created, false, nil
-	}
-	if ok, err = p.Logins.Suffices(ctx, signed, goal, time.Time{}); ok || err != nil || goal.ACR == "" || a.ask.ACRMust {
-		return goal, since, ok, err
-	}
-	if signed.Session.Created.After(a.row.Created) { // a wish that this person could not fulfil a moment ago
-		goal.ACR = ""
-		ok, err = p.Logins.Suffices(ctx, signed, goal, time.Time{})
-	}
-	return goal, since, ok, err
+// need is what a session lacks for a request: the goal of a step-up, and since when proofs count for it.
+type need struct {
+	ok    bool // nothing is lacking
+	goal  authn.Goal
+	since time.Time
 }
 
-// another reports whether the id_token_hint names somebody else than who is signed in.
-func (p *Provider) another(a asked, signed login.Signed, now time.Time) bool {
-	if a.ask.Hint == "" {
-		return false
-	}
-	keys, err := p.keys(context.Background(), a.realm.ID)
+// enough reports what the session lacks for this request. An *OAuthError is the answer to a request that no step-up can
+// fulfil.
+func (p *Provider) enough(ctx context.Context, a asked, signed login.Signed) (need, error) {
+	now := p.Clock()
+	n := need{goal: authn.Goal{Client: a.rp.ID, ACR: strings.Join(a.ask.ACR, " ")}, since: now.Add(-login.ProofLife)}
+	authTime := session.AuthTime(signed.Session.Evidence)
+	other, err := p.another(ctx, a, signed, now)
 	if err != nil {
-		return true
+		return n, err
+	}
+	if other && !authTime.Before(a.row.Created) {
+		return n, token.Refuse(token.CodeLoginRequired, "somebody else than the one expected has signed in")
+	}
+	if other || a.ask.Stale(authTime, a.row.Created, now) {
+		if n.since = a.row.Created; a.ask.Prompt.None {
+			return n, token.Refuse(token.CodeLoginRequired, "the person has to sign in again")
+		}
+		return n, nil
+	}
+	if n.ok, err = p.Logins.Suffices(ctx, signed, n.goal, time.Time{}); n.ok || err != nil {
+		return n, err
+	}
+	// A wish is left out where nobody may be asked, and where this person could not fulfil it a moment ago. Without it the
+	// policies must hold all the same.
+	if n.goal.ACR != "" && !a.ask.ACRMust && (a.ask.Prompt.None || signed.Session.Created.After(a.row.Created)) {
+		n.goal.ACR = ""
+		if n.ok, err = p.Logins.Suffices(ctx, signed, n.goal, time.Time{}); n.ok || err != nil {
+			return n, err
+		}
+	}
+	switch {
+	case a.ask.Prompt.None && a.ask.ACRMust:
+		err = token.Refuse(token.CodeInteractionRequired, "the person has to show more")
+	case a.ask.Prompt.None:
+		err = token.Refuse(token.CodeLoginRequired, "the person has to show more")
+	}
+	return n, err
+}
+
+// another reports whether the client expects somebody else than who is signed in: by id_token_hint, or by a value for sub
+// in claims (OpenID Connect Core 3.1.2.1 and 5.5.1).
+func (p *Provider) another(ctx context.Context, a asked, signed login.Signed, now time.Time) (bool, error) {
+	is, expected := token.Subject(p.Ring, a.realm.ID, a.rp, signed.Person.ID), a.ask.Claims.Subject()
+	if expected != "" && expected != is || a.ask.Hint == "" {
+		return expected != "" && expected != is, nil
+	}
+	keys, err := p.keys(ctx, a.realm.ID)
+	if err != nil {
+		return false, err
 	}
 	hint, err := keys.VerifyIDTokenHint(a.ask.Hint, a.realm.Origin, now)
-	return err != nil || hint.Subject != token.Subject(p.Ring, a.realm.ID, a.rp, signed.Person.ID)
+	return hint.Subject != is, err
 }
 
 // stepUp asks the person for what is missing. A class that they cannot reach is an error where the client insists, and
 // left out where it was a wish.
-func (p *Provider) stepUp(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed, goal authn.Goal, since time.Time) error {
-	if a.ask.Prompt.None {
-		return p.answer(w, r, a, token.Refuse(token.CodeLoginRequired, "the person has to show more, or again"))
-	}
+func (p *Provider) stepUp(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed, n need) error {
 	v := web.From(r)
 	caller := login.Caller{
 		Realm: a.realm.ID, Browser: secret.Text(web.Cookie(r, "browser")), Device: secret.Text(web.Cookie(r, "device")),
 		Session: secret.Text(web.Cookie(r, web.SessionCookie)), Network: v.Network, Agent: v.Browser, Language: signed.Person.Language,
 	}
-	start := login.Start{Goal: goal, Return: "request:" + a.row.ID, Since: since}
+	start := login.Start{Goal: n.goal, Return: "request:" + a.row.ID, Since: n.since}
 	view, err := p.Logins.Begin(r.Context(), caller, start)
-	if err == nil && view.Step.Act == authn.ActStuck && goal.ACR != "" {
+	if err == nil && view.Step.Act == authn.ActStuck && n.goal.ACR != "" {
 		if a.ask.ACRMust {
 			return p.answer(w, r, a, token.Refuse(token.CodeUnmetAuthentication, "this person cannot reach the class that was asked for"))
 		}
-		goal.ACR = ""
-		if ok, err := p.Logins.Suffices(r.Context(), signed, goal, time.Time{}); err != nil {
+		n.goal.ACR = ""
+		if ok, err := p.Logins.Suffices(r.Context(), signed, n.goal, time.Time{}); err != nil {
 			return err
-		} else if ok && since.Before(a.row.Created) {
+		} else if ok && n.since.Before(a.row.Created) {
 			return p.conclude(w, r, a, signed)
 		}
-		start.Goal = goal
+		start.Goal = n.goal
 		view, err = p.Logins.Begin(r.Context(), caller, start)
 	}
 	if err != nil {
@@ -258,28 +292,8 @@ func (p *Provider) stepUp(w http.ResponseWriter, r *http.Request, a asked, signe
 	if view.Browser != "" {
 		web.SetCookie(w, "browser", view.Browser.Reveal(), 24*3600)
 	}
+	p.speak(w, a)
 	return web.Redirect(w, r, "/signin/"+view.Flow.ID)
-}
-
-// Landing is where a sign-in that was begun for a request leads, "" for any other id. It lets the forms of the page lead
-// on to the client, which they do by redirects.
-func (p *Provider) Landing(r *http.Request, id string) string {
-	request, ok := strings.CutPrefix(id, "request:")
-	if !ok {
-		return ""
-	}
-	v := web.From(r)
-	err := p.Store.Read(r.Context(), func(tx Tx) error {
-		row, err := tx.Request(v.Realm.ID, request)
-		if err == nil {
-			v.AllowForm(row.Params["redirect_uri"])
-		}
-		return err
-	})
-	if err != nil {
-		return "/account"
-	}
-	return "/oauth2/authorize/" + request
 }
 
 // answer sends the person back to the client with a refusal, and closes the request.
@@ -287,7 +301,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, a asked, e *to
 	if err := p.Store.Write(r.Context(), func(tx Tx) error { return tx.FinishRequest(a.realm.ID, a.row.ID, p.Clock()) }); err != nil {
 		return err
 	}
-	web.SetCookie(w, "request", "", -1)
+	forget(w)
 	p.Count("authorization", "result", e.Code)
 	return web.Leave(w, r, token.AnswerError(a.ask.Redirect, a.realm.Origin, a.ask.State, e))
 }

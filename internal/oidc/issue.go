@@ -58,7 +58,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	if err != nil {
 		return err
 	}
-	web.SetCookie(w, "request", "", -1)
+	forget(w)
 	p.Count("authorization", "result", "code")
 	return web.Leave(w, r, token.Answer(a.ask.Redirect, a.realm.Origin, a.ask.State, "code", string(code)))
 }
@@ -118,7 +118,7 @@ func (p *Provider) askConsent(w http.ResponseWriter, r *http.Request, a asked, s
 
 // consent takes the answer of the consent page. Everything is checked again: the page may be old.
 func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
-	a, err := p.load(r)
+	a, err := p.load(r, r.PathValue("request"))
 	if token.AsOAuth(err) != nil {
 		return p.refuse(w, r, err)
 	}
@@ -139,10 +139,11 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 	if !must.ask.ACRMust {
 		must.ask.ACR = nil // a wish was dealt with before the page was shown
 	}
-	if _, _, enough, err := p.enough(r.Context(), must, signed); err != nil || !enough {
-		if err != nil {
-			return err
-		}
+	step, err := p.enough(r.Context(), must, signed)
+	if err != nil && token.AsOAuth(err) == nil {
+		return err
+	}
+	if err != nil || !step.ok {
 		return web.Redirect(w, r, "/oauth2/authorize/"+a.row.ID)
 	}
 	now := p.Clock()

@@ -25,8 +25,10 @@ const keysFor = time.Minute
 func (p *Provider) algs(r *login.Realm) []string {
 	algs := []string{token.ES256}
 	for _, c := range r.Relying {
-		if c.Auth != "" && c.IDTokenAlg != "" && !slices.Contains(algs, c.IDTokenAlg) {
-			algs = append(algs, c.IDTokenAlg)
+		for _, alg := range []string{c.IDTokenAlg, c.UserinfoAlg} {
+			if c.Auth != "" && alg != "" && !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
 		}
 	}
 	return algs

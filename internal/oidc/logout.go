@@ -35,11 +35,7 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	raw := r.URL.Query()
-	if r.Method == http.MethodPost {
-		raw = r.PostForm
-	}
-	params, err := token.ParamsOf(raw)
+	params, err := parameters(r)
 	if err != nil {
 		return p.refuse(w, r, err)
 	}

@@ -52,6 +52,7 @@ type Options struct {
 	Ring   *secret.Ring
 	Logins Logins
 	Realms login.Realms
+	Fetch  Fetch // reads the keys that clients publish
 	Clock  func() time.Time
 	Epoch  func() int64
 	Log    *slog.Logger
@@ -61,8 +62,9 @@ type Options struct {
 // Provider is the door. It is safe for concurrent use.
 type Provider struct {
 	Options
-	mu   sync.Mutex
-	sets map[string]keySet // by realm
+	mu      sync.Mutex
+	sets    map[string]keySet // by realm
+	fetched fetchedKeys
 }
 
 // New makes a Provider.
@@ -70,7 +72,7 @@ func New(o Options) *Provider {
 	if o.Count == nil {
 		o.Count = func(string, ...string) {}
 	}
-	return &Provider{Options: o, sets: map[string]keySet{}}
+	return &Provider{Options: o, sets: map[string]keySet{}, fetched: fetchedKeys{all: map[string]*fetched{}}}
 }
 
 // Mount adds the endpoints of every realm. Requests of applications come from other sites by their nature: where that is
@@ -149,7 +151,8 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 		"acr_values_supported":                             acrs,
 		"ui_locales_supported":                             realm.Languages,
 		"claims_parameter_supported":                       true,
-		"request_parameter_supported":                      false,
+		"request_parameter_supported":                      true,
+		"request_object_signing_alg_values_supported":      token.ClientAlgs(false),
 		"request_uri_parameter_supported":                  false,
 		"authorization_response_iss_parameter_supported":   true,
 		"backchannel_logout_supported":                     true,

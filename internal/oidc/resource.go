@@ -42,7 +42,11 @@ func (p *Provider) userinfo(c *call) error {
 	if err != nil || !slices.Contains(access.Audience, c.realm.Origin) {
 		return refuse(http.StatusUnauthorized, token.CodeInvalidToken, "the access token is not valid here")
 	}
-	proof, err := p.proof(c, raw)
+	rp, ok := client(c.realm, access.Client)
+	if !ok {
+		return refuse(http.StatusUnauthorized, token.CodeInvalidToken, "the access token is not valid any more")
+	}
+	proof, err := p.proof(c, rp, raw)
 	if err != nil {
 		return refuse(http.StatusUnauthorized, token.AsOAuth(err).Code, token.AsOAuth(err).Description)
 	}
@@ -51,10 +55,6 @@ func (p *Provider) userinfo(c *call) error {
 	}
 	if !slices.Contains(strings.Fields(access.Scope), token.ScopeOpenID) {
 		return refuse(http.StatusForbidden, token.CodeInsufficientScope, "the scope openid is needed")
-	}
-	rp, ok := client(c.realm, access.Client)
-	if !ok {
-		return refuse(http.StatusUnauthorized, token.CodeInvalidToken, "the access token is not valid any more")
 	}
 	var who directory.Person
 	var org directory.Organization
@@ -88,7 +88,25 @@ func (p *Provider) userinfo(c *call) error {
 		Subject: token.Subject(p.Ring, c.realm.ID, rp, who.ID),
 		Profile: token.UserinfoClaims(rp, strings.Fields(access.Scope), asked, c.realm.Zone, who, org),
 	}
-	return writeJSON(c.w, http.StatusOK, answer)
+	if rp.UserinfoAlg == "" {
+		return writeJSON(c.w, http.StatusOK, answer)
+	}
+	signer, err := c.keys.Signer(rp.UserinfoAlg, c.now)
+	if err != nil {
+		return err
+	}
+	signed, err := signer.SignUserinfo(c.realm.Origin, rp.ID, answer)
+	if err != nil {
+		return err
+	}
+	return writeJWT(c.w, "application/jwt", signed)
+}
+
+// writeJWT answers with a signed token.
+func writeJWT(w http.ResponseWriter, kind, signed string) error {
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write([]byte(signed)) // the client has gone away
+	return nil
 }
 
 // introspect says what a token is, to a client that authenticated (RFC 7662). What is not alive is only "not active".
@@ -127,9 +145,7 @@ func (p *Provider) introspect(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Content-Type", "application/token-introspection+jwt")
-	_, _ = c.w.Write([]byte(signed)) // the client has gone away
-	return nil
+	return writeJWT(c.w, "application/token-introspection+jwt", signed)
 }
 
 // look finds what a token stands for. A refresh token is told to its own client only.

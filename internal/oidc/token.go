@@ -46,7 +46,7 @@ func (p *Provider) token(c *call) error {
 	if err != nil {
 		return err
 	}
-	proof, err := p.proof(c, "")
+	proof, err := p.proof(c, rp, "")
 	if err != nil {
 		return err
 	}

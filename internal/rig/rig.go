@@ -5,6 +5,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -48,6 +49,7 @@ type Rig struct {
 	Passwords *password.Method
 	Handler   http.Handler
 	Log       *Log
+	Fetch     oidc.Fetch // what clients publish at their jwks_uri; nil: nothing is there
 }
 
 // Clock stands still until it is moved.
@@ -111,10 +113,18 @@ func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm))
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 
 	r.Provider = oidc.New(oidc.Options{
-		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Clock: r.Clock.Now, Epoch: store.Epoch, Log: log,
+		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: store.Epoch, Log: log,
 	})
 	r.Handler = r.Doors(r.Login)
 	return r
+}
+
+// fetch answers for the addresses at which clients publish their keys.
+func (r *Rig) fetch(ctx context.Context, uri string) ([]byte, time.Duration, error) {
+	if r.Fetch == nil {
+		return nil, 0, errors.New("nothing is published at " + uri)
+	}
+	return r.Fetch(ctx, uri)
 }
 
 // Doors mounts every door of the realm, with auth to say who is signed in: the rig's own, or a broken one, to prove that a
@@ -125,7 +135,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	}, signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
-	signin.New(signin.Options{Logins: r.Login, Landing: r.landing}).Mount(site, mux)
+	signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected}).Mount(site, mux)
 	r.Provider.Mount(site, mux)
 	help.New(site).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{

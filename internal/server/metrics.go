@@ -33,6 +33,7 @@ var counted = []struct {
 	{"mail", "Mails by what became of them, and by template.", []string{"result", "template"}},
 	{"authorization", "Authorization requests of applications by how they ended: code, or the error of OAuth.", []string{"result"}},
 	{"client_request", "Requests of applications to the token endpoint and beside it: issued, or the error of OAuth.", []string{"result"}},
+	{"client_keys", "Key sets of applications fetched from their jwks_uri, by whether they could be read.", []string{"result"}},
 	{"token_reuse", "Codes and refresh tokens that came a second time: what they had given was ended.", []string{"why"}},
 	{"logout_delivery", "Applications told that a session ended, by whether they took it.", []string{"result"}},
 	{"job", "Runs of periodic work, by name and result.", []string{"name", "result"}},

@@ -121,6 +121,8 @@ func (a *Ask) protocol(p Params, rp directory.RelyingParty, how Channel) error {
 		return Refuse(CodeInvalidRequest, "response_mode must be query")
 	case (rp.RequirePAR || rp.Strict()) && !how.Pushed:
 		return Refuse(CodeInvalidRequest, "this client must push its authorization requests")
+	case rp.RequireSigned && !how.Signed:
+		return Refuse(CodeInvalidRequest, "this client must sign its authorization requests")
 	}
 	return nil
 }
@@ -223,13 +225,13 @@ func (a Ask) OpenID() bool { return slices.Contains(a.Scopes, ScopeOpenID) }
 // person who reads the terms slowly would sign in for ever; the client checks auth_time by itself (Core 2).
 const settling = 10 * time.Minute
 
-// Stale reports whether the person must sign in anew: prompt=login, when the last proof is older than the request, or
-// max_age, when it is older than that. asked is when the request was made. A person who never showed anything is stale.
+// Stale reports whether the person must sign in anew: prompt=login or select_account (where the page asks whether it is
+// really them), when the last proof is older than the request, or max_age, when it is older than that. asked is when the request was made. A person who never showed anything is stale.
 func (a Ask) Stale(authTime, asked, now time.Time) bool {
 	switch {
 	case authTime.IsZero():
 		return true
-	case a.Prompt.Login && authTime.Before(asked):
+	case (a.Prompt.Login || a.Prompt.Select) && authTime.Before(asked):
 		return true
 	case a.MaxAge >= 0:
 		return authTime.Before(asked.Add(-a.MaxAge)) || now.Sub(authTime) > a.MaxAge+settling

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
@@ -112,3 +113,7 @@ func (c *ClientKeys) verify(e *envelope, algs []string) error {
 	}
 	return errSignature
 }
+
+// NoKey reports whether an error of VerifyAssertion or ReadRequestObject means that no key of the set verifies: a newer set
+// may have one.
+func NoKey(err error) bool { return errors.Is(err, errSignature) }

@@ -36,6 +36,10 @@ type Visit struct {
 	get   bool
 }
 
+// LocaleCookie holds the language that an application asked for. It comes before what the browser says, and after what the
+// person chose.
+const LocaleCookie = "locale"
+
 type visitKey struct{}
 
 // From returns the visit of a request that came through Site.Handler. It panics on any other.
@@ -48,7 +52,7 @@ func (s *Site) visit(r *http.Request, realm *directory.Realm) *Visit {
 	}
 	v.Agent = ParseAgent(r.UserAgent())
 	v.Browser = v.Agent.String()
-	v.Lang = pickLanguage(realm.Languages, "", r.Header.Get("Accept-Language"))
+	v.Lang = pickLanguage(realm.Languages, Cookie(r, LocaleCookie), r.Header.Get("Accept-Language"))
 	if l := Cookie(r, "lang"); slices.Contains(realm.Languages, l) {
 		v.Lang, v.Chosen = l, true
 	}

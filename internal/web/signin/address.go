@@ -40,6 +40,9 @@ func (d *Door) address(w http.ResponseWriter, r *http.Request) error {
 	if p.Leave == "" && d.signed(r) {
 		return d.land(w, r, p.To)
 	}
+	if p.Leave == "" { // who says "not me" knows better than the application
+		p.Address = d.Expected(r, p.To)
+	}
 	return addressPage.Show(w, r, p)
 }
 

@@ -46,6 +46,8 @@ type Options struct {
 	// host, or the address of a relying party from the realm's own data. Without it the id names a section of the
 	// account (web.SectionPath).
 	Landing func(r *http.Request, id string) string
+	// Expected is the address that an application said would sign in, from the same id; empty, or nil, for none.
+	Expected func(r *http.Request, id string) string
 }
 
 // Door shows the pages of flows. It is safe for concurrent use.
@@ -58,6 +60,9 @@ type Door struct {
 func New(o Options) *Door {
 	if o.Landing == nil {
 		o.Landing = func(_ *http.Request, id string) string { return web.SectionPath(id) }
+	}
+	if o.Expected == nil {
+		o.Expected = func(*http.Request, string) string { return "" }
 	}
 	return &Door{Options: o, rating: make(chan struct{}, 2)}
 }
