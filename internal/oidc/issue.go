@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ type ConsentPage struct {
 	Home    string
 	Address string
 	Scopes  []string
+	Shown   string // what this page shows, to whom; comes back with the answer
 }
 
 var consentPage = web.Define(Pages, "consent", web.Door,
@@ -113,7 +115,13 @@ func (p *Provider) askConsent(w http.ResponseWriter, r *http.Request, a asked, s
 	v := web.From(r)
 	v.For(signed.Person.Language, signed.Person.Zone)
 	v.AllowForm(a.ask.Redirect)
-	return consentPage.Show(w, r, ConsentPage{Client: a.rp.Name, Home: a.rp.Home, Address: signed.Person.Address, Scopes: a.scopes()})
+	return consentPage.Show(w, r, ConsentPage{Client: a.rp.Name, Home: a.rp.Home, Address: signed.Person.Address, Scopes: a.scopes(), Shown: p.shown(a, signed)})
+}
+
+// shown names what a consent page shows: this request, this person, these scopes. An answer that names anything else is
+// none: somebody else signed in meanwhile, the operator gave the client more, or nobody was ever asked (SEC O-14).
+func (p *Provider) shown(a asked, signed login.Signed) string {
+	return base64.RawURLEncoding.EncodeToString(p.Ring.Hash("oidc-consent", strings.Join(append([]string{a.realm.ID, a.row.ID, a.rp.ID, signed.Person.ID}, a.scopes()...), " ")))
 }
 
 // consent takes the answer of the consent page. Everything is checked again: the page may be old.
@@ -134,6 +142,9 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	if r.PostFormValue("answer") != "allow" {
 		return p.answer(w, r, a, token.Refuse(token.CodeAccessDenied, "the person said no"))
+	}
+	if !secret.Equal(r.PostFormValue("shown"), p.shown(a, signed)) {
+		return web.Redirect(w, r, "/oauth2/authorize/"+a.row.ID)
 	}
 	must := a
 	if !must.ask.ACRMust {
