@@ -91,6 +91,10 @@ var errClient = token.Refuse(token.CodeInvalidClient, "the client is unknown, or
 func (p *Provider) authenticate(c *call) (rp directory.RelyingParty, once token.Once, err error) {
 	id, given, ways := c.params["client_id"], "", 0
 	way := directory.AuthNone
+	if len(c.r.Header.Values("Authorization")) > 1 { // which of them counts, two readers could see differently
+		c.basic = true
+		return rp, once, errClient
+	}
 	if name, pass, ok := c.r.BasicAuth(); ok {
 		c.basic = true
 		ways++

@@ -84,9 +84,13 @@ func (p *Provider) userinfo(c *call) error {
 	if err != nil {
 		return err
 	}
+	scopes, err := token.RequestScopes(rp, strings.Fields(access.Scope)) // as the client is now
+	if err != nil {
+		return err
+	}
 	answer := token.Userinfo{
 		Subject: token.Subject(p.Ring, c.realm.ID, rp, who.ID),
-		Profile: token.UserinfoClaims(rp, strings.Fields(access.Scope), asked, c.realm.Zone, who, org),
+		Profile: token.UserinfoClaims(rp, scopes, asked, c.realm.Zone, who, org),
 	}
 	if rp.UserinfoAlg == "" {
 		return writeJSON(c.w, http.StatusOK, answer)
@@ -124,7 +128,7 @@ func (p *Provider) introspect(c *call) error {
 		if err := spend(tx, once, errClient); err != nil {
 			return err
 		}
-		found, err := p.look(tx, c)
+		found, err := p.look(tx, c, asker)
 		if token.AsOAuth(err) != nil || notFound(err) {
 			return nil
 		}
@@ -149,7 +153,7 @@ func (p *Provider) introspect(c *call) error {
 }
 
 // look finds what a token stands for. A refresh token is told to its own client only.
-func (p *Provider) look(tx Tx, c *call) (token.Introspection, error) {
+func (p *Provider) look(tx Tx, c *call, asker directory.RelyingParty) (token.Introspection, error) {
 	raw := c.params["token"]
 	if access, err := c.keys.VerifyAccessToken(raw, c.realm.Origin, c.now); err == nil {
 		return token.Introspect(access), p.active(tx, c, access.Client, access.Authorization)
@@ -158,7 +162,7 @@ func (p *Provider) look(tx Tx, c *call) (token.Introspection, error) {
 	if err != nil {
 		return token.Introspection{}, err
 	}
-	if old.Realm != c.realm.ID || !old.Used.IsZero() || !c.now.Before(old.Expires) {
+	if old.Realm != c.realm.ID || old.Client != asker.ID || !old.Used.IsZero() || !c.now.Before(old.Expires) {
 		return token.Introspection{}, errGrant
 	}
 	return token.Introspection{Active: true, Issuer: c.realm.Origin, Client: old.Client, Expires: old.Expires.Unix(), Issued: old.Created.Unix()},

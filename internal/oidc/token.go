@@ -112,19 +112,30 @@ func (p *Provider) redeem(c *call, rp directory.RelyingParty, once token.Once, p
 		if auth.JKT != "" && auth.JKT != proof.JKT {
 			return token.Refuse(token.CodeInvalidProof, "the code is bound to another key")
 		}
-		if auth.JKT == "" && proof.JKT != "" {
-			auth.JKT = proof.JKT
-			if err := tx.BindAuthorization(auth.Realm, auth.ID, auth.JKT); err != nil {
-				return err
-			}
+		if err := bind(tx, &auth, proof); err != nil {
+			return err
 		}
-		out, err = p.give(tx, c, rp, auth, auth.Scopes, true)
+		scopes, err := token.RequestScopes(rp, auth.Scopes) // as the client is now
+		if err != nil {
+			return err
+		}
+		out, err = p.give(tx, c, rp, auth, scopes, true)
 		return err
 	})
 	if err == nil {
 		err = refusal
 	}
 	return out, err
+}
+
+// bind binds an authorization that has no key yet to the key of the proof that came: what is issued from now on is bound,
+// never a bearer token beside a proof.
+func bind(tx Tx, auth *token.Authorization, proof token.Proof) error {
+	if auth.JKT != "" || proof.JKT == "" {
+		return nil
+	}
+	auth.JKT = proof.JKT
+	return tx.BindAuthorization(auth.Realm, auth.ID, auth.JKT)
 }
 
 // refresh turns a refresh token into new ones. The answer to its first use is given again for ten seconds, so that a
@@ -162,7 +173,13 @@ func (p *Provider) refresh(c *call, rp directory.RelyingParty, once token.Once, 
 			refusal = errGrant
 			return p.end(tx, c, auth.Realm, auth.ID, "refresh-reused")
 		}
-		scopes, err := token.NarrowScopes(auth.Scopes, asked)
+		if err := bind(tx, &auth, proof); err != nil { // from before keys were demanded
+			return err
+		}
+		scopes, err := token.RequestScopes(rp, auth.Scopes)
+		if err == nil {
+			scopes, err = token.NarrowScopes(scopes, asked)
+		}
 		if err != nil {
 			return err
 		}
@@ -232,6 +249,9 @@ func (p *Provider) give(tx Tx, c *call, rp directory.RelyingParty, auth token.Au
 		}
 	}
 	resources, err := token.NarrowResources(auth.Resources, c.params.Resources())
+	if err == nil {
+		err = token.CheckResources(rp, resources) // as the client is now
+	}
 	if err != nil {
 		return out, err
 	}
