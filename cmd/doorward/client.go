@@ -14,6 +14,7 @@ import (
 	"doorward/internal/fault"
 	"doorward/internal/secret"
 	"doorward/internal/sqlstore"
+	"doorward/internal/token"
 )
 
 type clientCommands struct {
@@ -35,6 +36,7 @@ type relying struct {
 	Kind  string   `json:"kind"` // client, guarded or link
 	May   []string `json:"may"`
 	Sent  []string `json:"sent_to"`
+	Keys  []string `json:"keys"` // what was found at its jwks_uri
 	Weak  []string `json:"weak"`
 }
 
@@ -48,7 +50,9 @@ func (cmd clientCheckCommand) Run(c *call) error {
 	out := []relying{}
 	for _, rp := range r.Relying {
 		if cmd.ID == "" || cmd.ID == rp.ID {
-			out = append(out, describe(r, rp))
+			one := describe(r, rp)
+			one.Keys = published(c, rp)
+			out = append(out, one)
 		}
 	}
 	if cmd.ID != "" && len(out) == 0 {
@@ -65,7 +69,7 @@ func (cmd clientCheckCommand) Run(c *call) error {
 		for _, part := range []struct {
 			title string
 			lines []string
-		}{{"It may", one.May}, {"People are sent to", one.Sent}, {"Weak", one.Weak}} {
+		}{{"It may", one.May}, {"People are sent to", one.Sent}, {"Its keys", one.Keys}, {"Weak", one.Weak}} {
 			if len(part.lines) > 0 {
 				c.say("  %s:", part.title)
 			}
@@ -78,6 +82,25 @@ func (cmd clientCheckCommand) Run(c *call) error {
 		}
 	}
 	return c.print(out)
+}
+
+// published tries the jwks_uri of a relying party as the server would, and says what is there.
+func published(c *call, rp directory.RelyingParty) []string {
+	if rp.JWKSURI == "" {
+		return []string{}
+	}
+	body, keep, err := fetch(outbound())(c.ctx, rp.JWKSURI)
+	var keys *token.ClientKeys
+	if err == nil {
+		keys, err = token.ParseClientKeys(body)
+	}
+	switch {
+	case err != nil:
+		return []string{rp.JWKSURI + " cannot be read: " + err.Error()}
+	case keys.Len() == 0:
+		return []string{rp.JWKSURI + " has no key that can be used: ES256, EdDSA, PS256 or RS256, for signatures"}
+	}
+	return []string{fmt.Sprintf("%s has %d that can be used; the answer may be kept for %s", rp.JWKSURI, keys.Len(), keep)}
 }
 
 // realm reads the file, or the database when there is none.
@@ -126,6 +149,12 @@ func describe(r directory.Realm, rp directory.RelyingParty) relying {
 		}
 		may("ask for %s", scopeWords(rp.Scopes))
 		may("%s", authWords(rp))
+		if rp.RequireSigned {
+			may("ask only by requests that it signed (request objects)")
+		}
+		if rp.UserinfoAlg != "" {
+			may("have what userinfo says signed with %s", rp.UserinfoAlg)
+		}
 		if len(rp.Resources) > 0 {
 			may("have tokens for %s", strings.Join(rp.Resources, ", "))
 		}

@@ -98,7 +98,7 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
 		"internal/authn/totp", "internal/demo", "internal/directory", "internal/fault", "internal/job", "internal/login",
 		"internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server", "internal/sqlstore",
-		"internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console", "internal/web/help",
+		"internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console", "internal/web/help",
 		"internal/web/signin", "realms",
 	}},
 

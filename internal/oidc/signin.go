@@ -45,6 +45,9 @@ func (p *Provider) Landing(r *http.Request, id string) string {
 	v := web.From(r)
 	err := p.Store.Read(r.Context(), func(tx Tx) error {
 		row, err := tx.Request(v.Realm.ID, request)
+		if err == nil && (!row.Over.IsZero() || !p.Clock().Before(row.Expires)) {
+			return errRequestOver // answered in another tab
+		}
 		if err == nil {
 			v.AllowForm(row.Params["redirect_uri"])
 		}

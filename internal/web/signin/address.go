@@ -37,6 +37,9 @@ func short(s string) string {
 func (d *Door) address(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	p := AddressPage{To: short(q.Get("to")), Leave: short(q.Get("leave"))}
+	if p.Leave != "" && p.To == "" { // who says "not me" still wants to get to where the other one was going
+		p.To = waiting(r)
+	}
 	if p.Leave == "" && d.signed(r) {
 		return d.land(w, r, p.To)
 	}
