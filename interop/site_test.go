@@ -176,7 +176,7 @@ func newSite() (_ *site, err error) {
 // look opens every folder that the program and the scripts are made of, so that the go command's test cache knows that a
 // change there is a reason to run these tests again: what other processes read, it does not see.
 func look() error {
-	for _, top := range []string{"../cmd", "../internal", "../realms", "node"} {
+	for _, top := range []string{"../cmd", "../internal", "../realms", "../docs/integrate", "node"} {
 		if err := filepath.WalkDir(top, func(_ string, _ os.DirEntry, err error) error { return err }); err != nil {
 			return err
 		}
@@ -262,7 +262,9 @@ func (s *site) close() {
 		<-s.done
 	}
 	for _, f := range s.fronts {
-		_ = f.listener.Close()
+		if f.listener != nil {
+			_ = f.listener.Close()
+		}
 	}
 	_ = os.RemoveAll(s.dir)
 }

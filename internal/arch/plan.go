@@ -102,11 +102,12 @@ var Plan = map[string]Room{
 		"internal/web/signin", "realms",
 	}},
 
-	"bench":         {beside, []string{"internal/rig/walker", "realms"}},
-	"bench/floor":   {beside, nil},
-	"e2e":           {beside, nil},
-	"interop":       {beside, nil},
-	"internal/arch": {beside, nil},
+	"bench":             {beside, []string{"internal/rig/walker", "realms"}},
+	"bench/floor":       {beside, nil},
+	"docs/integrate/go": {beside, nil},
+	"e2e":               {beside, nil},
+	"interop":           {beside, nil},
+	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
 		"internal/directory", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
