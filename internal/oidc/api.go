@@ -23,7 +23,8 @@ type call struct {
 	r      *http.Request
 	realm  *login.Realm
 	params token.Params
-	basic  bool // the client used the Basic scheme
+	basic  bool       // the client used the Basic scheme
+	once   token.Once // of the assertion by which the client authenticated
 	now    time.Time
 	keys   *token.KeySet // read before any transaction: making a first key is one of its own
 }
@@ -49,7 +50,19 @@ func (p *Provider) api(h apiHandler) web.Handler {
 		if err == nil {
 			return nil
 		}
+		p.burn(c, err)
 		return p.apiError(c, err)
+	}
+}
+
+// burn spends the assertion of a call that was refused: what was done in its transaction was undone, and an assertion that
+// somebody has seen must not work a second time because the first came to nothing. A nonce that was asked for is no refusal.
+func (p *Provider) burn(c *call, refused error) {
+	if e := token.AsOAuth(refused); e == nil || e.Code == token.CodeUseNonce || c.once.Key == "" {
+		return
+	}
+	if err := p.Store.Write(c.r.Context(), func(tx Tx) error { _, err := tx.Spend(c.once.Key, c.once.Expires); return err }); err != nil {
+		p.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "the assertion of a refused call was not spent", slog.String("error", err.Error()))
 	}
 }
 
@@ -145,6 +158,7 @@ func (p *Provider) authenticate(c *call) (rp directory.RelyingParty, once token.
 		if err != nil {
 			return directory.RelyingParty{}, once, err
 		}
+		c.once = once
 	}
 	return rp, once, nil
 }
@@ -199,6 +213,11 @@ func (p *Provider) push(c *call) error {
 	}
 	if c.params["request_uri"] != "" {
 		return token.Refuse(token.CodeInvalidRequest, "request_uri cannot be pushed")
+	}
+	if rp.Auth == directory.AuthNone { // whoever knows its name can push; rows are bounded as at the authorization endpoint
+		if err := p.throttle(c.r, "par", 300, time.Minute); err != nil {
+			return err
+		}
 	}
 	proof, err := p.proof(c, rp, "")
 	if err != nil {

@@ -21,14 +21,19 @@ func newECKey(t *testing.T) *ecdsa.PrivateKey {
 	return k
 }
 
-// sign makes a compact JWS by an independent library.
-func sign(t *testing.T, by jose.Signer, claims any) string {
+func jsonOf(t *testing.T, v any) string {
 	t.Helper()
-	b, err := json.Marshal(claims)
+	b, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	object, err := by.Sign(b)
+	return string(b)
+}
+
+// sign makes a compact JWS by an independent library.
+func sign(t *testing.T, by jose.Signer, claims any) string {
+	t.Helper()
+	object, err := by.Sign([]byte(jsonOf(t, claims)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,9 @@ type street struct {
 	*rig.Rig
 	t       *testing.T
 	anna    *rig.Somebody
-	network int // of the last request that was sent raw
-	logged  int // how much of the log was looked at
+	network int            // of the last request that was sent raw
+	lane    *walker.Client // for what is sent at once
+	logged  int            // how much of the log was looked at
 }
 
 func clients(r *directory.Realm) {
@@ -58,9 +59,13 @@ func eachStreet(t *testing.T, test func(t *testing.T, s *street), changes ...fun
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		s := &street{Rig: rig.New(t, store, append([]func(*directory.Realm){clients}, changes...)...), t: t}
 		s.anna = s.Join(s.Organization("Alder Works", false), directory.Member, "Anna Alder", "anna@alder.example")
+		s.lane = s.Browser("192.0.2.60")
 		test(t, s)
 	})
 }
+
+// hash is how the provider keeps a secret of one kind.
+func (s *street) hash(purpose, plain string) []byte { return testdb.Ring().Hash(purpose, plain) }
 
 // relying changes the applications of the realm, as an operator does.
 func (s *street) relying(change func(*directory.RelyingParty)) {

@@ -19,8 +19,8 @@ import (
 // offlineLife is how long an authorization with offline_access can be refreshed.
 const offlineLife = 90 * 24 * time.Hour
 
-// issue sends the person to the client with a code, once.
-func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed) error {
+// issue sends the person to the client with a code, once. What also does is done with it or not at all.
+func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed, also ...func(Tx) error) error {
 	now, code := p.Clock(), secret.Text(secret.Token())
 	what := token.Assure(signed.Session.Evidence, a.ask.ACR...)
 	auth := token.Authorization{
@@ -36,6 +36,11 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	err := p.Store.Write(r.Context(), func(tx Tx) error {
 		if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
 			return err
+		}
+		for _, do := range also {
+			if err := do(tx); err != nil {
+				return err
+			}
 		}
 		if err := tx.AddAuthorization(auth); err != nil {
 			return err
@@ -158,7 +163,8 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 		return web.Redirect(w, r, "/oauth2/authorize/"+a.row.ID)
 	}
 	now := p.Clock()
-	if err := p.Store.Write(r.Context(), func(tx Tx) error {
+	// In one transaction with the code: of an answer that came too late nothing is kept.
+	return p.issue(w, r, a, signed, func(tx Tx) error {
 		if err := tx.PutConsent(token.Consent{Realm: a.realm.ID, Person: signed.Person.ID, Client: a.rp.ID, Scopes: a.scopes(), At: now}); err != nil {
 			return err
 		}
@@ -168,8 +174,5 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 			Organization: signed.Person.Organization, Session: signed.Session.ID, Network: v.Network, Browser: v.Browser,
 			Data: map[string]string{"client": a.rp.ID, "name": a.rp.Name},
 		})
-	}); err != nil {
-		return err
-	}
-	return p.issue(w, r, a, signed)
+	})
 }

@@ -187,8 +187,10 @@ func (p *Provider) collect(ctx context.Context, realmID string) error {
 		told := map[string]bool{}
 		for _, auth := range over {
 			if !auth.Offline { // what outlives the session stays, and the client is told all the same
-				if _, err := tx.EndAuthorization(realmID, auth.ID, "session-ended", now); err != nil {
+				if was, err := tx.EndAuthorization(realmID, auth.ID, "session-ended", now); err != nil {
 					return err
+				} else if !was {
+					continue // another run ended it, and tells the client
 				}
 			}
 			key := auth.Client + " " + auth.Session
