@@ -1,5 +1,6 @@
 # make check    lint and every test: what .ci/run does
 # make test     every test; installs what they need when it is missing
+# make conformance  the modules of the public OpenID test plans, counted, see docs/conformance.md
 # make bench    longer measurements against the floor, see docs/performance.md; not in CI
 # make torture  the hard gates with large N; not in CI
 # make gallery  a picture of every sample of every page, in e2e/shots
@@ -8,7 +9,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: check lint test tests packages axe clients build bench torture gallery dev assets
+.PHONY: check lint test tests conformance packages axe clients build bench torture gallery dev assets
 
 # Releases are built without cgo and so is everything here; only the race detector needs it.
 export CGO_ENABLED := 0
@@ -18,7 +19,7 @@ CLUSTER := go run ./internal/testdb/cluster --
 
 # Tests run under the race detector, which makes them many times slower, where goroutines meet. The others are pure, or
 # long, or drive a program that was built without it.
-PLAIN = /e2e$$|/interop$$|/docs|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/rig
+PLAIN = /conformance$$|/e2e$$|/interop$$|/docs|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/rig
 RACED = $$(go list ./... | grep -vE '$(PLAIN)')
 
 # The detector watches our code and the libraries, but not the C of SQLite that was translated to Go: that alone makes
@@ -43,6 +44,9 @@ test: packages axe clients build
 tests:
 	go test -timeout 20m $(UNRACED)
 	CGO_ENABLED=1 go test -timeout 20m $(RACE) $(RACED)
+
+conformance: packages
+	$(CLUSTER) go test -count=1 -timeout 20m -v ./conformance | grep -vE '^ *(===|--- PASS)'
 
 packages:
 	bash .ci/packages

@@ -104,6 +104,7 @@ var Plan = map[string]Room{
 
 	"bench":             {beside, []string{"internal/rig/walker", "realms"}},
 	"bench/floor":       {beside, nil},
+	"conformance":       {beside, nil},
 	"docs/integrate/go": {beside, nil},
 	"e2e":               {beside, nil},
 	"interop":           {beside, nil},

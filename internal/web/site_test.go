@@ -226,6 +226,22 @@ func TestFlash(t *testing.T) {
 	}
 }
 
+// What an application asks for stands above the browser's own list and below what the person chose.
+func TestREQ_B89_TheLanguageThatAnApplicationAsksFor(t *testing.T) {
+	h := door(t, &bytes.Buffer{})
+	for _, c := range []struct{ asked, chosen, want string }{{"fr", "", "fr"}, {"fr", "it", "it"}, {"xx", "", "de"}, {"", "", "de"}} {
+		b := &webtest.Browser{Handler: h, Lang: "de", Cookies: map[string]string{}}
+		for name, v := range map[string]string{web.LocaleCookie: c.asked, "lang": c.chosen} {
+			if v != "" {
+				b.Cookies["__Host-"+name] = v
+			}
+		}
+		if page := b.Get("/language").Body.String(); !strings.Contains(page, `<html lang="`+c.want+`"`) {
+			t.Errorf("asked %q, chosen %q: not in %s", c.asked, c.chosen, c.want)
+		}
+	}
+}
+
 func TestREQ_B89_Language(t *testing.T) {
 	h := door(t, &bytes.Buffer{})
 	for accept, want := range map[string]string{"": "en", "de-CH,de;q=0.9": "de", "es,it;q=0.5": "it", "fr-CA": "fr", "xx": "en", "*": "en", ";;;": "en", strings.Repeat("de,", 400): "en"} {
