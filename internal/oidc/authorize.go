@@ -56,7 +56,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	params, signed, err := p.unwrap(r.Context(), realm, params, now)
 	switch {
 	case err != nil:
-	case params["request_uri"] != "":
+	case strings.HasPrefix(params["request_uri"], requestURI):
 		id, err = p.present(r.Context(), realm, params, now)
 	default:
 		id, err = p.keep(r.Context(), realm, params, signed, token.Request{}, now)
@@ -97,13 +97,11 @@ func (p *Provider) keep(ctx context.Context, realm *login.Realm, params token.Pa
 	return row.ID, p.Store.Write(ctx, func(tx Tx) error { return tx.AddRequest(row) })
 }
 
-// present redeems a request_uri, once, for the client that pushed it.
+// present redeems a request_uri of ours, once, for the client that pushed it. Any other is refused when the request is
+// checked: nothing is fetched from where a request points to.
 func (p *Provider) present(ctx context.Context, realm *login.Realm, params token.Params, now time.Time) (string, error) {
 	gone := &token.OAuthError{Code: token.CodeInvalidRequest, Description: "request_uri is unknown, expired or used"}
-	handle, ok := strings.CutPrefix(params["request_uri"], requestURI)
-	if !ok {
-		return "", &token.OAuthError{Code: token.CodeInvalidRequest, Description: "request_uri must come from the pushed authorization request endpoint"}
-	}
+	handle := strings.TrimPrefix(params["request_uri"], requestURI)
 	var id string
 	err := p.Store.Write(ctx, func(tx Tx) error {
 		row, err := tx.RequestByHandle(realm.ID, p.Ring.Hash("oidc-request", handle))
