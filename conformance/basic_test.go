@@ -47,7 +47,7 @@ var basicOP = plan{"Basic OP", "oidcc-basic-certification-test-plan", []module{
 	{"oidcc-ensure-registered-redirect-uri", "TestBasic_RegisteredRedirectURI", "a page for the person; nothing is sent to either address"},
 	{"oidcc-ensure-post-request-succeeds", "TestBasic_PostRequest", ""},
 	{"oidcc-server-client-secret-post", "TestBasic_ServerClientSecretPost", ""},
-	{"oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", "TestBasic_UnsignedRequestObject", "rejected: `none` is never an algorithm here"},
+	{"oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", "TestBasic_UnsignedRequestObject", "rejected with `request_not_supported`; with a page where the client has keys to sign it with"},
 	{"oidcc-claims-essential", "TestBasic_ClaimsEssential", ""},
 	{"oidcc-ensure-request-object-with-redirect-uri", "TestBasic_RequestObjectWithRedirectURI", "rejected with a page: the address beside the object is not the client's"},
 	{"oidcc-refresh-token", "TestBasic_RefreshToken", ""},

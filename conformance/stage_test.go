@@ -307,9 +307,14 @@ func (s *stage) proves(c client) func(*http.Request, url.Values) {
 	s.Helper()
 	switch c.auth {
 	case "client_secret_basic":
-		return func(r *http.Request, _ url.Values) { r.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret())) }
+		return func(r *http.Request, _ url.Values) {
+			r.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret()))
+		}
 	case "client_secret_post":
-		return func(_ *http.Request, form url.Values) { form.Set("client_id", c.id); form.Set("client_secret", c.secret()) }
+		return func(_ *http.Request, form url.Values) {
+			form.Set("client_id", c.id)
+			form.Set("client_secret", c.secret())
+		}
 	case "private_key_jwt":
 		return func(_ *http.Request, form url.Values) {
 			form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
