@@ -58,7 +58,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/selfservice": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
-		"internal/session",
+		"internal/session", "internal/token",
 	}},
 
 	"internal/demo": {doors, []string{
@@ -66,8 +66,8 @@ var Plan = map[string]Room{
 		"internal/login", "internal/mail", "internal/secret", "internal/web", "internal/web/catalog",
 	}},
 	"internal/oidc": {doors, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
-		"internal/session", "internal/token", "internal/web",
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
+		"internal/secret", "internal/session", "internal/token", "internal/web",
 	}},
 	"internal/web": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",

@@ -17,7 +17,11 @@ type Type struct {
 var Types = []Type{
 	{"client.allowed", true},
 	{"client.authorized", false},
+	{"client.device-allowed", true},
+	{"client.device-asked", false},
+	{"client.device-denied", true},
 	{"client.ended", true},
+	{"client.removed", true},
 	{"credential.ended", true},
 	{"credential.enrolled", true},
 	{"credential.renamed", false},

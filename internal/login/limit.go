@@ -165,8 +165,11 @@ func (s *Service) addressKey(canonical string) string {
 	return hexed(s.Ring.Hash("attempt", canonical))
 }
 
-// netKey names a caller's network: an IPv4 address or an IPv6 /64, since a single household holds a whole /64.
-func netKey(what string, c Caller) string {
+func netKey(what string, c Caller) string { return what + ":net:" + c.Realm + ":" + c.Net() }
+
+// Net is the caller's network as budgets count it: an IPv4 address or an IPv6 /64, since a single household holds a
+// whole /64.
+func (c Caller) Net() string {
 	network := c.Network[:min(len(c.Network), 64)] // what is no address (a socket's name) is no reason for an endless key
 	if a, err := netip.ParseAddr(c.Network); err == nil {
 		a = a.Unmap().WithZone("") // ::ffff:192.0.2.1 is 192.0.2.1
@@ -175,5 +178,5 @@ func netKey(what string, c Caller) string {
 			network = p.String()
 		}
 	}
-	return what + ":net:" + c.Realm + ":" + network
+	return network
 }

@@ -58,6 +58,8 @@ var templates = map[string]shape{
 	"factor-replaced":     {Notice: true, Facts: notice, Factor: true, Why: "safety"},
 	"signin-new-device":   {Notice: true, Facts: []string{"when", "where"}, Why: "safety"},
 	"sessions-ended":      {Notice: true, Facts: notice, Why: "safety"},
+	"device-connected":    {Notice: true, Facts: []string{"device", "who", "when", "where"}, Subject: true, Why: "safety"},
+	"application-removed": {Notice: true, Facts: notice, Subject: true, Why: "safety"},
 	"terms-accepted":      {Notice: true, Facts: []string{"version", "language", "when", "where", "hash"}, Why: "copy", Copy: true},
 	"setup-complete":      {To: "/console/people", Facts: []string{"person", "when", "where"}, Subject: true, Why: "console"},
 	"terms-declined":      {To: "/console/people", Facts: []string{"person", "version", "when", "where"}, Subject: true, Why: "console"},
@@ -255,6 +257,8 @@ func (w *writer) fact(name string) string {
 		return w.when(at)
 	case "where":
 		return w.where(a)
+	case "device": // which was connected; where it was allowed is "where"
+		return w.where(map[string]string{"browser": a["device_browser"], "network": a["device_network"]})
 	case "person":
 		if a["address"] == "" {
 			return foreign(a["name"])

@@ -220,7 +220,7 @@ func TestAccountMailsSayWhoWhenWhereAndNotMe(t *testing.T) {
 			t.Error("a mail tells what is not its own")
 		}
 	})
-	if n != 7*4 {
+	if n != 9*4 {
 		t.Errorf("%d mails about one's own account", n)
 	}
 }

@@ -37,6 +37,9 @@ type asked struct {
 	ask   token.Ask
 }
 
+// device reports that a device asked, and not a browser that was sent here (RFC 8628).
+func (a asked) device() bool { return a.row.Params["grant_type"] == directory.GrantDevice }
+
 // authorize takes an authorization request, keeps it, and leads to its own address: from there it survives everything
 // that signing in may take.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
@@ -138,10 +141,17 @@ func (p *Provider) load(r *http.Request, id string) (a asked, err error) {
 		return a, err
 	}
 	if !a.row.Over.IsZero() || !p.Clock().Before(a.row.Expires) {
+		if a.device() {
+			return a, errDeviceOver
+		}
 		return a, errRequestOver
 	}
 	a.rp, _ = client(a.realm, a.row.Client)
-	a.ask, err = token.CheckRequest(token.Params(a.row.Params), a.rp, channel(a.row))
+	if a.device() {
+		a.ask, err = checkDevice(token.Params(a.row.Params), a.rp)
+		return a, err
+	}
+		a.ask, err = token.CheckRequest(token.Params(a.row.Params), a.rp, channel(a.row))
 	return a, err
 }
 
@@ -163,10 +173,12 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) error {
 		if a.ask.Prompt.None {
 			return p.answer(w, r, a, token.Refuse(token.CodeLoginRequired, "nobody is signed in"))
 		}
-		if err := p.Store.Write(r.Context(), func(tx Tx) error {
-			return tx.KeepRequest(a.realm.ID, a.row.ID, p.Clock().Add(waitingLife))
-		}); err != nil {
-			return err
+		if !a.device() { // its code ends after ten minutes, whoever signs in
+			if err := p.Store.Write(r.Context(), func(tx Tx) error {
+				return tx.KeepRequest(a.realm.ID, a.row.ID, p.Clock().Add(waitingLife))
+			}); err != nil {
+				return err
+			}
 		}
 		p.speak(w, a)
 		return web.Redirect(w, r, "/signin?to=request:"+a.row.ID)
@@ -185,8 +197,11 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) error {
 	return p.conclude(w, r, a, signed)
 }
 
-// conclude follows when enough was shown: consent where it is needed, then the code.
+// conclude follows when enough was shown: consent where it is needed, then the code. A device is always asked about.
 func (p *Provider) conclude(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed) error {
+	if a.device() {
+		return p.askAboutDevice(w, r, a, signed)
+	}
 	needed, err := p.needsConsent(r.Context(), a, signed)
 	if err != nil {
 		return err
@@ -343,7 +358,7 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) err
 func (p *Provider) throttle(r *http.Request, what string, limit int, window time.Duration) error {
 	v := web.From(r)
 	return p.Store.Write(r.Context(), func(tx Tx) error {
-		ok, retry, err := tx.Reserve("oidc:"+what+":"+v.Realm.ID+":"+v.Network, limit, window, p.Clock())
+		ok, retry, err := tx.Reserve("oidc:"+what+":"+v.Realm.ID+":"+login.Caller{Network: v.Network}.Net(), limit, window, p.Clock())
 		if err == nil && !ok {
 			err = fault.New(fault.Throttled, "too-many-starts", "minutes", int(retry/time.Minute)+1).After(retry)
 		}

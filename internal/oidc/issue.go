@@ -22,17 +22,7 @@ const offlineLife = 90 * 24 * time.Hour
 // issue sends the person to the client with a code, once. What also does is done with it or not at all.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed, also ...func(Tx) error) error {
 	now, code := p.Clock(), secret.Text(secret.Token())
-	what := token.Assure(signed.Session.Evidence, a.ask.ACR...)
-	auth := token.Authorization{
-		ID: newID(), Realm: a.realm.ID, Client: a.rp.ID, Person: signed.Person.ID, Session: signed.Session.ID,
-		Scopes: a.ask.Scopes, Resources: a.ask.Resources, Claims: a.row.Params["claims"], Nonce: a.ask.Nonce,
-		ACR: what.ACR, AMR: what.AMR, AuthTime: time.Unix(what.AuthTime, 0).UTC(),
-		Offline: slices.Contains(a.ask.Scopes, token.ScopeOffline), JKT: a.row.JKT,
-		Created: now, Until: signed.Session.Until,
-	}
-	if auth.Offline {
-		auth.Until = now.Add(offlineLife)
-	}
+	auth := authorization(a, signed, now)
 	err := p.Store.Write(r.Context(), func(tx Tx) error {
 		if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
 			return err
@@ -67,6 +57,22 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	forget(w)
 	p.Count("authorization", "result", "code")
 	return web.Leave(w, r, token.Answer(a.ask.Redirect, a.realm.Origin, a.ask.State, "code", string(code)))
+}
+
+// authorization is what a person who showed enough gives the client of a request.
+func authorization(a asked, signed login.Signed, now time.Time) token.Authorization {
+	what := token.Assure(signed.Session.Evidence, a.ask.ACR...)
+	auth := token.Authorization{
+		ID: newID(), Realm: a.realm.ID, Client: a.rp.ID, Person: signed.Person.ID, Session: signed.Session.ID,
+		Scopes: a.ask.Scopes, Resources: a.ask.Resources, Claims: a.row.Params["claims"], Nonce: a.ask.Nonce,
+		ACR: what.ACR, AMR: what.AMR, AuthTime: time.Unix(what.AuthTime, 0).UTC(),
+		Offline: slices.Contains(a.ask.Scopes, token.ScopeOffline), JKT: a.row.JKT,
+		Created: now, Until: signed.Session.Until,
+	}
+	if auth.Offline {
+		auth.Until = now.Add(offlineLife)
+	}
+	return auth
 }
 
 // hash is how a secret of one kind is kept. Every kind has its own domain: none ever opens another's door (SEC O-15).
@@ -146,6 +152,9 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.PostFormValue("answer") != "allow" {
+		if a.device() {
+			return p.denyDevice(w, r, a, signed)
+		}
 		return p.answer(w, r, a, token.Refuse(token.CodeAccessDenied, "the person said no"))
 	}
 	if !secret.Equal(r.PostFormValue("shown"), p.shown(a, signed)) {
@@ -161,6 +170,9 @@ func (p *Provider) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil || !step.ok {
 		return web.Redirect(w, r, "/oauth2/authorize/"+a.row.ID)
+	}
+	if a.device() {
+		return p.allowDevice(w, r, a, signed)
 	}
 	now := p.Clock()
 	// In one transaction with the code: of an answer that came too late nothing is kept.

@@ -86,8 +86,12 @@ func (p *Provider) Mount(site *web.Site, mux *http.ServeMux) {
 	site.Handle(mux, "POST /oauth2/authorize", p.authorize)
 	site.Handle(mux, "GET /oauth2/authorize/{request}", p.resume)
 	site.Handle(mux, "POST /oauth2/authorize/{request}", p.consent)
+	site.Handle(mux, "GET /oauth2/device", p.typeUserCode)
+	site.Handle(mux, "POST /oauth2/device", p.takeUserCode)
+	site.Handle(mux, "GET /oauth2/device/{outcome}", p.deviceDone)
 	for path, h := range map[string]apiHandler{
-		"/oauth2/par": p.push, "/oauth2/token": p.token, "/oauth2/introspect": p.introspect, "/oauth2/revoke": p.revoke,
+		"/oauth2/device_authorization": p.askForDevice,
+		"/oauth2/par":                  p.push, "/oauth2/token": p.token, "/oauth2/introspect": p.introspect, "/oauth2/revoke": p.revoke,
 	} {
 		site.Handle(mux, "POST "+path, p.api(h))
 	}
@@ -157,6 +161,10 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 		"authorization_response_iss_parameter_supported":   true,
 		"backchannel_logout_supported":                     true,
 		"backchannel_logout_session_supported":             true,
+	}
+	if slices.ContainsFunc(realm.Relying, func(c directory.RelyingParty) bool { return c.Auth != "" && c.May(directory.GrantDevice) }) {
+		doc["device_authorization_endpoint"] = at("/oauth2/device_authorization")
+		doc["grant_types_supported"] = append(doc["grant_types_supported"].([]string), directory.GrantDevice)
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // public, and read by applications in browsers
 	w.Header().Set("Cache-Control", "public, max-age=300")

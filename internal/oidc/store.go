@@ -7,6 +7,7 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
+	"doorward/internal/mail"
 	"doorward/internal/session"
 	"doorward/internal/token"
 )
@@ -28,7 +29,8 @@ type Tx interface {
 	Authorization(realm, id string) (token.Authorization, error)
 	EndAuthorization(realm, id, why string, now time.Time) (bool, error)
 	EndAuthorizations(realm, person, client, why string, now time.Time) (int, error)
-	Authorizations(realm, person string) ([]token.Authorization, error)           // live, newest first
+	Authorizations(realm, person string) ([]token.Authorization, error) // live, newest first
+	TouchAuthorization(realm, id string, seen time.Time) error
 	BindAuthorization(realm, id, jkt string) error                                // to a DPoP key, where it is bound to none yet
 	AuthorizationsOfSession(realm, session string) ([]token.Authorization, error) // live and ended
 
@@ -48,7 +50,7 @@ type Tx interface {
 	AddDeviceGrant(token.Device) error
 	DeviceGrant(hash []byte) (token.Device, error)
 	DeviceGrantByUserCode(realm string, hash []byte) (token.Device, error)
-	UpdateDeviceGrant(token.Device) error // version check
+	UpdateDeviceGrant(token.Device) error // version check: Conflict "stale"
 
 	AddLogout(token.Logout) error
 	ClaimLogouts(now time.Time, lease time.Duration, limit int) ([]token.Logout, error)
@@ -61,7 +63,9 @@ type Tx interface {
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)
 	Spend(key string, expires time.Time) (fresh bool, err error)
 	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
+	Release(key string) error // gives one reserved attempt back
 	Audit(audit.Event) error
+	Enqueue(mail.Message) error
 	Bump()
 }
 

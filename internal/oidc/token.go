@@ -63,7 +63,9 @@ func (p *Provider) token(c *call) error {
 		out, err = p.refresh(c, rp, once, proof)
 	case grant == directory.GrantClientCredentials && rp.May(grant) && rp.Auth != directory.AuthNone:
 		out, err = p.forItself(c, rp, once, proof)
-	case slices.Contains([]string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials}, grant):
+	case grant == directory.GrantDevice && rp.May(grant):
+		out, err = p.fetch(c, rp, once, proof)
+	case slices.Contains([]string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials, directory.GrantDevice}, grant):
 		err = errNoGrant
 	default:
 		err = token.Refuse(token.CodeUnsupportedGrant, "grant_type is not supported")
@@ -283,6 +285,9 @@ func (p *Provider) give(tx Tx, c *call, rp directory.RelyingParty, auth token.Au
 	}
 	if !person {
 		return out, nil
+	}
+	if err := tx.TouchAuthorization(auth.Realm, auth.ID, c.now); err != nil {
+		return out, err
 	}
 	if slices.Contains(scopes, token.ScopeOpenID) {
 		if out.ID, err = p.idToken(c, rp, auth, who, org, scopes, out.Access); err != nil {

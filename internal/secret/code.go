@@ -33,10 +33,49 @@ func Typed() string {
 // CanonicalTyped brings what a person typed to the form that Typed gave: any case, with or without blanks and dashes, O
 // for 0, I and L for 1, full-width letters. It is false for what cannot be such a code. Hash the canonical form only.
 func CanonicalTyped(s string) (string, bool) {
-	if len(s) > typedMax {
+	b, ok := canonical(s, crockford, typedLen, map[rune]rune{'O': '0', 'I': '1', 'L': '1'})
+	if !ok {
 		return "", false
 	}
-	b := make([]byte, 0, typedLen)
+	return group(b), true
+}
+
+// consonants is the alphabet of RFC 8628 6.1: without vowels no word appears by chance, without digits none is read as a
+// letter.
+const consonants = "BCDFGHJKLMNPQRSTVWXZ"
+
+const userLen = 8
+
+// UserCode is a fresh code of 34 random bits that a person reads from one screen and types at another: WDJB-MJHT. It is in
+// canonical form. It is short because it lives for minutes and guesses are counted.
+func UserCode() string {
+	b := make([]byte, 0, userLen)
+	for len(b) < userLen {
+		for _, c := range random(userLen - len(b)) {
+			if c < 240 { // the last multiple of twenty in a byte
+				b = append(b, consonants[c%20])
+			}
+		}
+	}
+	return string(b[:4]) + "-" + string(b[4:])
+}
+
+// CanonicalUserCode brings what a person typed to the form that UserCode gave: any case, with or without blanks and
+// dashes. It is false for what cannot be such a code. Hash the canonical form only.
+func CanonicalUserCode(s string) (string, bool) {
+	b, ok := canonical(s, consonants, userLen, nil)
+	if !ok {
+		return "", false
+	}
+	return string(b[:4]) + "-" + string(b[4:]), true
+}
+
+// canonical reads n letters of an alphabet in capitals; slips say what is meant by a letter that is none of them.
+func canonical(s, alphabet string, n int, slips map[rune]rune) ([]byte, bool) {
+	if len(s) > typedMax {
+		return nil, false
+	}
+	b := make([]byte, 0, n)
 	for _, c := range s {
 		if c >= 0xFF01 && c <= 0xFF5E { // full-width forms of ASCII, from East Asian keyboards
 			c -= 0xFF01 - '!'
@@ -47,20 +86,16 @@ func CanonicalTyped(s string) (string, bool) {
 		switch c {
 		case ' ', '\t', '\r', '\n', 0xA0, 0x202F, 0x2009, 0x3000, '-', 0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212:
 			continue
-		case 'O':
-			c = '0'
-		case 'I', 'L':
-			c = '1'
 		}
-		if len(b) == typedLen || c > 'Z' || strings.IndexByte(crockford, byte(c)) < 0 {
-			return "", false
+		if meant, ok := slips[c]; ok {
+			c = meant
+		}
+		if len(b) == n || c > 'Z' || strings.IndexByte(alphabet, byte(c)) < 0 {
+			return nil, false
 		}
 		b = append(b, byte(c))
 	}
-	if len(b) != typedLen {
-		return "", false
-	}
-	return group(b), true
+	return b, len(b) == n
 }
 
 func group(b []byte) string {

@@ -47,6 +47,39 @@ func TestTypedRoundTrip(t *testing.T) {
 	}
 }
 
+func TestSEC_O1_UserCodes(t *testing.T) {
+	count := map[rune]int{}
+	for range 2000 {
+		s := UserCode()
+		if len(s) != 9 || s[4] != '-' {
+			t.Fatalf("%q", s)
+		}
+		for _, c := range strings.ReplaceAll(s, "-", "") {
+			count[c]++
+		}
+		for _, typed := range []string{s, strings.ToLower(s), strings.ReplaceAll(s, "-", ""), " " + strings.ReplaceAll(s, "-", " ") + "\n", strings.ReplaceAll(s, "-", "–")} {
+			if got, ok := CanonicalUserCode(typed); !ok || got != s {
+				t.Fatalf("%q became %q, %v; want %q", typed, got, ok, s)
+			}
+		}
+	}
+	if len(count) != 20 { // 800 of each are expected; a letter that is left out or half as likely is seen
+		t.Errorf("letters %v", count)
+	}
+	for c, n := range count {
+		if strings.ContainsRune("AEIOUY0123456789", c) || n < 640 || n > 960 {
+			t.Errorf("%c came %d times", c, n)
+		}
+	}
+	for name, typed := range map[string]string{
+		"empty": "", "one short": "WDJB-MJH", "one more": "WDJB-MJHTB", "a vowel": "WDJA-MJHT", "a digit": "WDJ8-MJHT", "other script": "WDJВ-MJHT", "far too long": strings.Repeat(" ", typedMax) + "WDJB-MJHT",
+	} {
+		if got, ok := CanonicalUserCode(typed); ok || got != "" {
+			t.Errorf("%s: %q became %q", name, typed, got)
+		}
+	}
+}
+
 func TestCanonicalTypedRefuses(t *testing.T) {
 	s := Typed()
 	for name, typed := range map[string]string{

@@ -1,11 +1,11 @@
-// Package selfservice is what a person does with their own account: look at their ways in, sessions and history, rename
-// and remove, end sessions, choose a language and what they want to be written to about.
+// Package selfservice is what a person does with their own account: look at their ways in, applications, sessions and
+// history, rename and remove, end sessions, choose a language and what they want to be written to about.
 //
 // The rules:
 //
 //   - Everything is about the person behind the session; no method takes a person's id.
-//   - What weakens an account (removing a way in) needs a complete login at most five minutes old (SECURITY S5), and
-//     never leaves the account without a complete combination.
+//   - What weakens an account or cannot be undone (removing a way in, or the access of an application) needs a complete
+//     login at most five minutes old (SECURITY S5), and never leaves the account without a complete combination.
 //   - Every change is audited in the same transaction and told to its owner by mail (SEC H-7).
 package selfservice
 
@@ -23,6 +23,7 @@ import (
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/session"
+	"doorward/internal/token"
 )
 
 // Tx is what a person's own account needs of one transaction.
@@ -34,6 +35,11 @@ type Tx interface {
 	Sessions(realm, person string) ([]session.Session, error)
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)
 	EndSessions(realm, person, exceptID, why string, now time.Time) (int, error)
+	Consents(realm, person string) ([]token.Consent, error)
+	DeleteConsent(realm, person, client string) (bool, error)
+	Authorizations(realm, person string) ([]token.Authorization, error) // not ended, newest first
+	EndAuthorizations(realm, person, client, why string, now time.Time) (int, error)
+	AddLogout(token.Logout) error
 	Acceptances(realm, person string) ([]directory.Acceptance, error)
 	Preferences(realm, person string) ([]directory.Preference, error)
 	PutPreference(realm string, p directory.Preference) error

@@ -13,13 +13,13 @@ import (
 
 const (
 	authorizationColumns = `id, realm, client, person, session, scopes, resources, claims, nonce, acr, amr, auth_time, offline,
-	jkt, x5t, created, until, ended, why`
+	jkt, x5t, created, until, ended, why, seen`
 	authorizationsCap = 1000 // of one person in one list
 )
 
 var (
 	insertAuthorization = statement(`INSERT INTO oidc_authorization (` + authorizationColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`)
 	selectAuthorization = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization WHERE realm = $1 AND id = $2`)
 	endAuthorization    = statement(`UPDATE oidc_authorization SET ended = $3, why = $4 WHERE realm = $1 AND id = $2 AND ended = 0`)
 	endAuthorizations   = statement(`UPDATE oidc_authorization SET ended = $3, why = $4 WHERE realm = $1 AND person = $2 AND ended = 0
@@ -28,11 +28,12 @@ var (
 		WHERE realm = $1 AND person = $2 AND ended = 0 ORDER BY id DESC LIMIT $3`)
 	selectAuthorizationsOfSession = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization
 		WHERE realm = $1 AND session = $2 ORDER BY id`)
+	touchAuthorization       = statement(`UPDATE oidc_authorization SET seen = $3 WHERE realm = $1 AND id = $2 AND seen < $3`)
 	bindAuthorization        = statement(`UPDATE oidc_authorization SET jkt = $3 WHERE realm = $1 AND id = $2 AND jkt = ''`)
 	selectAuthorizationsOver = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization AS a
 		WHERE realm = $1 AND ended = 0 AND person <> ''
 		AND EXISTS (SELECT 1 FROM session AS s WHERE s.id = a.session AND (s.ended > 0 OR s.until <= $2))
-		AND (NOT offline OR NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session))
+		AND (NOT offline OR NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session AND l.created >= a.created))
 		ORDER BY id LIMIT $3`)
 	endAuthorizationsOfSessions = statement(`UPDATE oidc_authorization SET ended = $2, why = $3
 		WHERE realm = $1 AND session IN (` + placeholders(4, eventBatch) + `) AND NOT offline AND ended = 0`)
@@ -42,7 +43,7 @@ var (
 
 func scanAuthorization(_ *Tx, r row) (a token.Authorization, err error) {
 	err = r.Scan(&a.ID, &a.Realm, &a.Client, &a.Person, &a.Session, document{&a.Scopes}, document{&a.Resources}, &a.Claims, &a.Nonce, &a.ACR,
-		document{&a.AMR}, stamp{&a.AuthTime}, &a.Offline, &a.JKT, &a.X5T, stamp{&a.Created}, stamp{&a.Until}, stamp{&a.Ended}, &a.Why)
+		document{&a.AMR}, stamp{&a.AuthTime}, &a.Offline, &a.JKT, &a.X5T, stamp{&a.Created}, stamp{&a.Until}, stamp{&a.Ended}, &a.Why, stamp{&a.Seen})
 	return a, err
 }
 
@@ -61,7 +62,7 @@ func (t *Tx) AddAuthorization(a token.Authorization) error {
 		return err
 	}
 	return t.insert(insertAuthorization, a.ID, a.Realm, a.Client, a.Person, a.Session, scopes, resources, a.Claims, a.Nonce, a.ACR,
-		amr, millis(a.AuthTime), a.Offline, a.JKT, a.X5T, millis(a.Created), millis(a.Until), millis(a.Ended), a.Why)
+		amr, millis(a.AuthTime), a.Offline, a.JKT, a.X5T, millis(a.Created), millis(a.Until), millis(a.Ended), a.Why, millis(a.Seen))
 }
 
 // Authorization returns one authorization of a realm, live or ended.
@@ -78,8 +79,14 @@ func (t *Tx) BindAuthorization(realm, id, jkt string) error {
 	return err
 }
 
+// TouchAuthorization remembers when tokens were last given of an authorization. It never moves back.
+func (t *Tx) TouchAuthorization(realm, id string, seen time.Time) error {
+	_, err := t.exec(touchAuthorization, realm, id, millis(seen))
+	return err
+}
+
 // AuthorizationsOver returns live authorizations of people whose session is over. Offline ones outlive it; they are
-// returned until a log-out of their client and session is queued.
+// returned until a log-out of their client and session is queued; one that was queued before they began does not count.
 func (t *Tx) AuthorizationsOver(realm string, now time.Time, limit int) ([]token.Authorization, error) {
 	return list(t, scanAuthorization, selectAuthorizationsOver, realm, millis(now), limited(limit))
 }

@@ -3,7 +3,7 @@ package token
 import "errors"
 
 // Error codes of OAuth and OpenID Connect, as they travel (RFC 6749 4.1.2.1 and 5.2, OpenID Connect Core 3.1.2.6, RFC 6750
-// 3.1, RFC 8707 2, RFC 9101 6.2, RFC 9126 2.3, RFC 9449 12.2, RFC 9470 3).
+// 3.1, RFC 8628 3.5, RFC 8707 2, RFC 9101 6.2, RFC 9126 2.3, RFC 9449 12.2, RFC 9470 3).
 const (
 	CodeInvalidRequest          = "invalid_request"
 	CodeInvalidClient           = "invalid_client"
@@ -18,6 +18,9 @@ const (
 	CodeUnsupportedGrant        = "unsupported_grant_type"
 	CodeUnsupportedResponseType = "unsupported_response_type"
 	CodeAccessDenied            = "access_denied"
+	CodeAuthorizationPending    = "authorization_pending"
+	CodeSlowDown                = "slow_down"
+	CodeExpiredToken            = "expired_token"
 	CodeInsufficientScope       = "insufficient_scope"
 	CodeInsufficientAuth        = "insufficient_user_authentication"
 	CodeLoginRequired           = "login_required"

@@ -38,6 +38,7 @@ type Authorization struct {
 	JKT       string // DPoP key (RFC 9449), empty for none
 	X5T       string // certificate thumbprint (RFC 8705), empty for none
 	Created   time.Time
+	Seen      time.Time // when tokens were last given of it
 	Until     time.Time // absolute end of what can be refreshed
 	Ended     time.Time
 	Why       string

@@ -45,7 +45,7 @@ func (s *Site) HandleSigned(mux *http.ServeMux, pattern string, auth Authenticat
 // sections are the places a sign-in may lead back to, by name: a name in an address can be made up by anybody, so it
 // must not be able to say more than this (SEC F-4).
 var sections = map[string]string{
-	"account": "/account", "security": "/account/security", "history": "/account/history",
+	"account": "/account", "security": "/account/security", "history": "/account/history", "applications": "/account/applications",
 	"preferences": "/account/preferences", "console": "/console", "people": "/console/people",
 }
 
@@ -75,6 +75,7 @@ func Signed(by login.By, current string) View {
 	tabs := []NavItem{
 		{Href: "/account", Label: "account.nav.overview"},
 		{Href: "/account/security", Label: "account.nav.security"},
+		{Href: "/account/applications", Label: "account.nav.applications"},
 		{Href: "/account/history", Label: "account.nav.history"},
 		{Href: "/account/preferences", Label: "account.nav.preferences"},
 	}

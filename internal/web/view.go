@@ -272,6 +272,14 @@ func (v *Visit) On(browser string) string {
 	return v.T("base.browser-on", "browser", name, "system", system)
 }
 
+// Scope says what a scope lets an application see or do; one that is the application's own is quoted.
+func (v *Visit) Scope(name string) string {
+	if key := "oidc.scope." + name; v.Has(key) {
+		return v.T(key)
+	}
+	return v.T("oidc.scope.other", "name", name)
+}
+
 // DeskOpen is the operator's words on office hours in the reader's language.
 func (v *Visit) DeskOpen() string { return v.Realm.Desk.Hours.For(v.Lang) }
 
