@@ -50,6 +50,9 @@ func clients(r *directory.Realm) {
 		{ID: "complaints", Name: "Complaints", Home: "https://complaints.example", RedirectURIs: []string{"https://complaints.example/cb"}, Auth: directory.AuthSecretPost, SecretSHA256: secret,
 			Grants: grants[:2], Scopes: scopes, FirstParty: true, Pairwise: true, BackchannelLogoutURI: "https://complaints.example/logout"},
 		{ID: "harbour", Name: "Harbour Logistics", Home: "https://harbour.example", RedirectURIs: []string{"https://harbour.example/cb"}, Auth: directory.AuthNone, Grants: grants[:1], Scopes: scopes},
+		{ID: "scanner", Name: "Northline scanner", Auth: directory.AuthNone, Grants: []string{directory.GrantDevice, directory.GrantRefresh}, Scopes: scopes, Resources: []string{"https://stock.example"}, FirstParty: true},
+		{ID: "frame", Name: "Harbour frame", Home: "https://harbour.example", Auth: directory.AuthSecretPost, SecretSHA256: secret, Grants: []string{directory.GrantDevice, directory.GrantRefresh}, Scopes: scopes,
+			BackchannelLogoutURI: "https://harbour.example/logout"},
 	}
 }
 

@@ -102,7 +102,7 @@ func (w *town) values(t *testing.T) []map[string]string {
 		out = nil
 		for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
 			v := map[string]string{
-				"person": p.ID, "credential": "none", "session": "none", "flow": "none", "token": "none", "purpose": "set-up",
+				"person": p.ID, "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "purpose": "set-up",
 				"name": "none", "platform": "ios", "room": "signin", "page": "none", "sample": "none", "topic": "none", "guide": "none", "app": "microsoft", "slug": "none", "store": "ios", "number": "1",
 			}
 			creds, err := tx.Credentials(p.Realm, p.ID)
