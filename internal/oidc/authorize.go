@@ -151,7 +151,7 @@ func (p *Provider) load(r *http.Request, id string) (a asked, err error) {
 		a.ask, err = checkDevice(token.Params(a.row.Params), a.rp)
 		return a, err
 	}
-		a.ask, err = token.CheckRequest(token.Params(a.row.Params), a.rp, channel(a.row))
+	a.ask, err = token.CheckRequest(token.Params(a.row.Params), a.rp, channel(a.row))
 	return a, err
 }
 
@@ -311,6 +311,9 @@ func (p *Provider) stepUp(w http.ResponseWriter, r *http.Request, a asked, signe
 
 // answer sends the person back to the client with a refusal, and closes the request.
 func (p *Provider) answer(w http.ResponseWriter, r *http.Request, a asked, e *token.OAuthError) error {
+	if a.device() { // there is nowhere to send it: the device reads it when it polls, or goes without
+		return p.refuse(w, r, e)
+	}
 	if err := p.Store.Write(r.Context(), func(tx Tx) error { return tx.FinishRequest(a.realm.ID, a.row.ID, p.Clock()) }); err != nil {
 		return err
 	}

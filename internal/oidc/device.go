@@ -120,9 +120,9 @@ func (p *Provider) askForDevice(c *call) error {
 	})
 }
 
-// fetch answers a device that polls (RFC 8628 3.4, 3.5). Every poll moves the row's version, so of any number at once one
+// deviceTokens answers a device that polls (RFC 8628 3.4, 3.5). Every poll moves the row's version, so of any number at once one
 // gets the tokens.
-func (p *Provider) fetch(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (out issued, err error) {
+func (p *Provider) deviceTokens(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (out issued, err error) {
 	hash := p.hash("device", secret.Text(c.params["device_code"]))
 	var refusal error
 	try := func(tx Tx) error {

@@ -64,7 +64,7 @@ func (p *Provider) token(c *call) error {
 	case grant == directory.GrantClientCredentials && rp.May(grant) && rp.Auth != directory.AuthNone:
 		out, err = p.forItself(c, rp, once, proof)
 	case grant == directory.GrantDevice && rp.May(grant):
-		out, err = p.fetch(c, rp, once, proof)
+		out, err = p.deviceTokens(c, rp, once, proof)
 	case slices.Contains([]string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials, directory.GrantDevice}, grant):
 		err = errNoGrant
 	default:
