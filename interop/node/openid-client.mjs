@@ -168,6 +168,20 @@ await play({
     await refused('a token without proof', oidc.authorizationCodeGrant(config, back, pushed.kept), { error: 'invalid_dpop_proof' })
   },
 
+  // The request as an object signed by a key that stands at jwks_uri, a nonce of the server's in each DPoP proof, userinfo as a JWT.
+  async signed() {
+    const own = await key('signed')
+    const config = await oidc.discovery(issuer, 'signed', { userinfo_signed_response_alg: 'PS256' }, oidc.PrivateKeyJwt(own))
+    const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'))
+    const { kept, asked } = await begin({ scope: 'openid email' })
+    const url = await oidc.buildAuthorizationUrlWithJAR(config, asked, own)
+    const tokens = await oidc.authorizationCodeGrant(config, await open(url), kept, undefined, { DPoP })
+    assert.match((await oidc.fetchUserInfo(config, tokens.access_token, tokens.claims().sub, { DPoP })).email, /@alder\.example$/)
+    const more = await begin({ scope: 'openid email' })
+    const forged = await oidc.buildAuthorizationUrlWithJAR(config, more.asked, await key('keys'))
+    await assert.rejects(open(forged), /400/, "an object signed by another client's key is a page for the person")
+  },
+
   async stepUp() {
     const config = await web()
     const claims = (value) => ({ claims: JSON.stringify({ id_token: { acr: { essential: true, value } } }) })
