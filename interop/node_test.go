@@ -6,7 +6,7 @@ import "testing"
 func TestREQ_B70_OpenIDClientForNode(t *testing.T) {
 	s := open(t)
 	for _, scenario := range []string{
-		"code", "refreshIntrospectRevoke", "signOut", "secretPost", "publicClient", "machine", "privateKey", "pushed", "dpop", "strict", "signed", "stepUp", "silent",
+		"code", "refreshIntrospectRevoke", "signOut", "secretPost", "publicClient", "machine", "privateKey", "pushed", "dpop", "strict", "signed", "device", "stepUp", "silent",
 	} {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()

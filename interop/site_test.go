@@ -331,6 +331,17 @@ scopes = ["openid", "email", "orders"]
 first_party = true
 `
 
+// scanner is a device without a browser.
+const scanner = `
+[[relying_party]]
+id = "scanner"
+name = "Scanner"
+home = "https://app.example/"
+auth = "none"
+grants = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+scopes = ["openid", "email", "orders"]
+`
+
 // published is a client whose keys stand at an address of its own, and that signs everything.
 const published = `
 [[relying_party]]
@@ -370,7 +381,7 @@ func (s *site) realm() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	own := strings.NewReplacer("SECRET", secret, "REDIRECT", s.Redirect, "GOODBYE", s.Goodbye, "KEYS", keys).Replace(clients + published)
+	own := strings.NewReplacer("SECRET", secret, "REDIRECT", s.Redirect, "GOODBYE", s.Goodbye, "KEYS", keys).Replace(clients + scanner + published)
 	for _, m := range jwksMark.FindAllStringSubmatch(own, -1) {
 		public, err := s.makeKey(m[1])
 		if err != nil {
