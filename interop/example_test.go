@@ -35,6 +35,9 @@ func (s *site) start(t *testing.T, name, id string, cmd *exec.Cmd, env ...string
 	if f == nil {
 		t.Fatalf("docs/integrate/%s has no realm.toml", name)
 	}
+	if err := f.held.Close(); err != nil {
+		t.Fatal(err)
+	}
 	said := new(output)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.Env = append(os.Environ(), "ISSUER="+s.Issuer, "CLIENT_ID="+id, "CLIENT_SECRET="+s.Secret, "BASE_URL="+f.URL, "PORT="+f.Port,

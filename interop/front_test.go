@@ -14,23 +14,25 @@ import (
 // front speaks TLS for an application that listens on loopback in the clear, as the proxy of a machine does.
 type front struct {
 	listener net.Listener
-	URL      string // of the application, as browsers know it
-	Port     string // at which the application is to listen
+	held     net.Listener // keeps the application's port until it is started, so that nobody else is given the same
+	URL      string       // of the application, as browsers know it
+	Port     string       // at which the application is to listen
 }
 
 func (s *site) newFront(secure bool) (*front, error) {
-	if !secure {
-		port, err := free()
-		return &front{URL: "https://127.0.0.1:" + port, Port: port}, err
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	f := &front{held: held, URL: "https://" + held.Addr().String()}
+	if _, f.Port, err = net.SplitHostPort(held.Addr().String()); err != nil || !secure {
+		return f, err
 	}
 	l, err := s.issuer.listen()
 	if err != nil {
 		return nil, err
 	}
-	f := &front{listener: l, URL: "https://" + l.Addr().String()}
-	if f.Port, err = free(); err != nil {
-		return nil, err
-	}
+	f.listener, f.URL = l, "https://"+l.Addr().String()
 	to := &url.URL{Scheme: "http", Host: "127.0.0.1:" + f.Port}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }}
 	go func() { _ = http.Serve(l, proxy) }() // ends with its listener
