@@ -120,11 +120,8 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	if h.cache, err = admin.NewCache(ctx, sqlstore.For[admin.CacheTx](g.store), g.log); err != nil {
 		return nil, err
 	}
-	h.stops = append(h.stops, g.store.Watch(func() {
-		if err := h.cache.Refresh(context.WithoutCancel(ctx)); err != nil {
-			g.log.Error("the realms could not be read again; those before stay", slog.String("error", err.Error()))
-		}
-	}))
+	run, end := context.WithCancel(ctx)
+	h.stops = append(h.stops, g.store.Watch(func() { h.refresh(run) }), end)
 	list, err := blocklist(g.conf.Passwords.List)
 	if err != nil {
 		return nil, err
@@ -150,7 +147,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 
 	h.provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](g.store), Ring: g.ring, Logins: h.login, Realms: h.cache, Fetch: fetch(h.outbound), Clock: g.clock, Epoch: g.store.Epoch,
-		Log: g.log, Count: h.metrics.Count,
+		Log: g.log, Count: h.metrics.Count, Record: g.store.RecordLater,
 	})
 
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
@@ -165,6 +162,22 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		return web.Redirect(w, r, "/account") // which asks to sign in first where it must
 	})
 	return h, nil
+}
+
+// refresh reads the realms again after the epoch has risen. It tries until it has them: a node that went on with those
+// before would take a client for alive that was removed.
+func (h *house) refresh(ctx context.Context) {
+	for {
+		err := h.cache.Refresh(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		h.log.Error("the realms could not be read again; those before stay until they can", slog.String("error", err.Error()))
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // landing is where people go who were let in: on to the application that sent them, or to a section of their account.

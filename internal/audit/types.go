@@ -22,6 +22,7 @@ var Types = []Type{
 	{"client.device-denied", true},
 	{"client.ended", true},
 	{"client.removed", true},
+	{"client.token", false},
 	{"credential.ended", true},
 	{"credential.enrolled", true},
 	{"credential.renamed", false},

@@ -174,7 +174,7 @@ func (p *Provider) deviceTokens(c *call, rp directory.RelyingParty, once token.O
 		if err != nil {
 			return err
 		}
-		out, err = p.give(tx, c, rp, auth, scopes, true)
+		out, err = p.give(tx, c, rp, auth, scopes)
 		return err
 	}
 	for range 3 {

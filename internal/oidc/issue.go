@@ -23,6 +23,7 @@ const offlineLife = 90 * 24 * time.Hour
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed login.Signed, also ...func(Tx) error) error {
 	now, code := p.Clock(), secret.Text(secret.Token())
 	auth := authorization(a, signed, now)
+	auth.Seen = now // its code is fetched at once
 	err := p.Store.Write(r.Context(), func(tx Tx) error {
 		if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
 			return err

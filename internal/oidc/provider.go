@@ -23,6 +23,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
@@ -46,7 +47,8 @@ type Logins interface {
 	SignOut(context.Context, login.Caller) error
 }
 
-// Options are what a Provider is made of. All are needed but Count.
+// Options are what a Provider is made of. All are needed but Count. Record keeps an event that stands alone, soon and
+// surely; it waits only where too many are under way.
 type Options struct {
 	Store  Store
 	Ring   *secret.Ring
@@ -57,6 +59,7 @@ type Options struct {
 	Epoch  func() int64
 	Log    *slog.Logger
 	Count  func(metric string, labels ...string)
+	Record func(context.Context, audit.Event) error
 }
 
 // Provider is the door. It is safe for concurrent use.
@@ -65,6 +68,8 @@ type Provider struct {
 	mu      sync.Mutex
 	sets    map[string]keySet // by realm
 	fetched fetchedKeys
+
+	standings standings
 }
 
 // New makes a Provider.
@@ -165,9 +170,6 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 	if slices.ContainsFunc(realm.Relying, func(c directory.RelyingParty) bool { return c.Auth != "" && c.May(directory.GrantDevice) }) {
 		doc["device_authorization_endpoint"] = at("/oauth2/device_authorization")
 		doc["grant_types_supported"] = append(doc["grant_types_supported"].([]string), directory.GrantDevice)
-	}
-	for _, endpoint := range []string{"introspection", "revocation"} { // RFC 8414 2: needed beside private_key_jwt
-		doc[endpoint+"_endpoint_auth_signing_alg_values_supported"] = token.ClientAlgs(false)
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // public, and read by applications in browsers
 	w.Header().Set("Cache-Control", "public, max-age=300")

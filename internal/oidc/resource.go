@@ -56,31 +56,17 @@ func (p *Provider) userinfo(c *call) error {
 	if !slices.Contains(strings.Fields(access.Scope), token.ScopeOpenID) {
 		return refuse(http.StatusForbidden, token.CodeInsufficientScope, "the scope openid is needed")
 	}
-	var who directory.Person
-	var org directory.Organization
-	var auth token.Authorization
-	read := func(tx Tx) error {
-		if err := spend(tx, proof.Once, errProofUsed); err != nil {
-			return err
-		}
-		var err error
-		if auth, err = tx.Authorization(c.realm.ID, access.Authorization); err != nil {
-			return err
-		}
-		who, org, err = p.standing(tx, c, rp, auth)
+	is, err := p.living(c, rp, access.Authorization, false)
+	if err == nil {
+		err = p.spendAll(c, spending{proof.Once, errProofUsed})
+	}
+	if token.AsOAuth(err) != nil {
+		return refuse(http.StatusUnauthorized, token.CodeInvalidToken, "the access token is not valid any more")
+	}
+	if err != nil {
 		return err
 	}
-	run := p.Store.Read
-	if proof.Once.Key != "" {
-		run = p.Store.Write
-	}
-	if err := run(c.r.Context(), read); err != nil {
-		if token.AsOAuth(err) != nil || notFound(err) {
-			return refuse(http.StatusUnauthorized, token.CodeInvalidToken, "the access token is not valid any more")
-		}
-		return err
-	}
-	asked, err := token.ParseClaims(auth.Claims)
+	asked, err := token.ParseClaims(is.Claims)
 	if err != nil {
 		return err
 	}
@@ -89,8 +75,8 @@ func (p *Provider) userinfo(c *call) error {
 		return err
 	}
 	answer := token.Userinfo{
-		Subject: token.Subject(p.Ring, c.realm.ID, rp, who.ID),
-		Profile: token.UserinfoClaims(rp, scopes, asked, c.realm.Zone, who, org),
+		Subject: token.Subject(p.Ring, c.realm.ID, rp, is.Person.ID),
+		Profile: token.UserinfoClaims(rp, scopes, asked, c.realm.Zone, is.Person, is.Organization),
 	}
 	if rp.UserinfoAlg == "" {
 		return writeJSON(c.w, http.StatusOK, answer)
@@ -122,20 +108,14 @@ func (p *Provider) introspect(c *call) error {
 	if asker.Auth == directory.AuthNone {
 		return errClient
 	}
-	var answer token.Introspection
-	err = p.Store.Write(c.r.Context(), func(tx Tx) error {
-		answer = token.Introspection{}
-		if err := spend(tx, once, errClient); err != nil {
-			return err
-		}
-		found, err := p.look(tx, c, asker)
-		if token.AsOAuth(err) != nil || notFound(err) {
-			return nil
-		}
-		answer = found
+	if err := p.spendAll(c, spending{once, errClient}); err != nil {
 		return err
-	})
-	if err != nil {
+	}
+	answer, err := p.look(c, asker)
+	switch {
+	case token.AsOAuth(err) != nil:
+		answer = token.Introspection{}
+	case err != nil:
 		return err
 	}
 	if !strings.Contains(c.r.Header.Get("Accept"), "application/token-introspection+jwt") {
@@ -152,40 +132,36 @@ func (p *Provider) introspect(c *call) error {
 	return writeJWT(c.w, "application/token-introspection+jwt", signed)
 }
 
-// look finds what a token stands for. A refresh token is told to its own client only.
-func (p *Provider) look(tx Tx, c *call, asker directory.RelyingParty) (token.Introspection, error) {
+// look finds what a token stands for. It fails with invalid_grant for what is not alive. A refresh token is told to its own
+// client only.
+func (p *Provider) look(c *call, asker directory.RelyingParty) (token.Introspection, error) {
 	raw := c.params["token"]
 	if access, err := c.keys.VerifyAccessToken(raw, c.realm.Origin, c.now); err == nil {
-		return token.Introspect(access), p.active(tx, c, access.Client, access.Authorization)
+		return token.Introspect(access), p.active(c, access.Client, access.Authorization, itself(access))
 	}
-	old, err := tx.Refresh(p.hash("refresh", secret.Text(raw)))
+	var old token.Refresh
+	err := p.Store.Read(c.r.Context(), func(tx Tx) (err error) {
+		old, err = tx.Refresh(p.hash("refresh", secret.Text(raw)))
+		return err
+	})
+	if notFound(err) || err == nil && (old.Realm != c.realm.ID || old.Client != asker.ID || !old.Used.IsZero() || !c.now.Before(old.Expires)) {
+		err = errGrant
+	}
 	if err != nil {
 		return token.Introspection{}, err
 	}
-	if old.Realm != c.realm.ID || old.Client != asker.ID || !old.Used.IsZero() || !c.now.Before(old.Expires) {
-		return token.Introspection{}, errGrant
-	}
 	return token.Introspection{Active: true, Issuer: c.realm.Origin, Client: old.Client, Expires: old.Expires.Unix(), Issued: old.Created.Unix()},
-		p.active(tx, c, old.Client, old.Authorization)
+		p.active(c, old.Client, old.Authorization, false)
 }
 
 // active looks whether an authorization is alive, with or without a person.
-func (p *Provider) active(tx Tx, c *call, clientID, id string) error {
+func (p *Provider) active(c *call, clientID, id string, own bool) error {
 	rp, ok := client(c.realm, clientID)
 	if !ok {
 		return errGrant
 	}
-	auth, err := tx.Authorization(c.realm.ID, id)
-	if err != nil {
-		return err
-	}
-	if auth.Person == "" {
-		if auth.Client != rp.ID || !auth.Ended.IsZero() {
-			return errGrant
-		}
-		return nil
-	}
-	return p.alive(tx, c, rp, auth)
+	_, err := p.living(c, rp, id, own)
+	return err
 }
 
 // revoke ends what a client was given (RFC 7009). An unknown token, and one of another client, is no error and nothing.
@@ -203,7 +179,11 @@ func (p *Provider) revoke(c *call) error {
 		}
 		id, owner := "", ""
 		if access, err := c.keys.VerifyAccessToken(c.params["token"], c.realm.Origin, c.now); err == nil {
-			id, owner = access.Authorization, access.Client
+			if id, owner = access.Authorization, access.Client; itself(access) && owner == rp.ID {
+				if err := found(tx, c.realm.ID, access); err != nil {
+					return err
+				}
+			}
 		} else if old, err := tx.Refresh(p.hash("refresh", secret.Text(c.params["token"]))); err == nil && old.Realm == c.realm.ID {
 			id, owner = old.Authorization, old.Client
 		} else if err != nil && !notFound(err) {

@@ -27,6 +27,7 @@ type Tx interface {
 
 	AddAuthorization(token.Authorization) error
 	Authorization(realm, id string) (token.Authorization, error)
+	Standing(realm, id string) (token.Standing, error) // an authorization of a person with all it stands on; NotFound without any of it
 	EndAuthorization(realm, id, why string, now time.Time) (bool, error)
 	EndAuthorizations(realm, person, client, why string, now time.Time) (int, error)
 	Authorizations(realm, person string) ([]token.Authorization, error) // live, newest first

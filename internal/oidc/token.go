@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"doorward/internal/audit"
-	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/secret"
-	"doorward/internal/session"
 	"doorward/internal/token"
+	"doorward/internal/web"
 )
 
 // Lifetimes of what the token endpoint gives.
@@ -78,56 +77,60 @@ func (p *Provider) token(c *call) error {
 }
 
 // redeem turns a code into tokens. A code that comes a second time ends everything that the first time gave (RFC 9700
-// 4.5): one of the two was stolen.
-func (p *Provider) redeem(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (out issued, err error) {
+// 4.5): one of the two was stolen. What is given is signed after the commit: the code is used up by then, and nobody else
+// waited for the signatures.
+func (p *Provider) redeem(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (issued, error) {
 	hash := p.hash("code", secret.Text(c.params["code"]))
 	var refusal error
-	err = p.Store.Write(c.r.Context(), func(tx Tx) error {
+	var d draft
+	err := p.Store.Write(c.r.Context(), func(tx Tx) error {
 		refusal = nil
 		if err := errors.Join(spend(tx, once, errClient), spend(tx, proof.Once, errProofUsed)); err != nil {
 			return err
 		}
-		code, err := tx.Code(hash)
+		code, err := tx.UseCode(hash, c.now) // undone with everything else where it is not for this client
 		if notFound(err) {
 			return errGrant
 		}
+		if err != nil && !fault.Of(err, fault.Conflict) && !fault.Of(err, fault.Expired) {
+			return err
+		}
+		if wrong := code.Redeems(c.realm.ID, rp.ID, c.params["redirect_uri"], c.params["code_verifier"]); wrong != nil {
+			return wrong
+		}
+		if fault.Of(err, fault.Conflict) {
+			refusal = errGrant
+			return p.end(tx, c, code.Realm, code.Authorization, "code-reused")
+		}
+		if err != nil {
+			return errGrant
+		}
+		s, err := p.standing(tx, c, rp, code.Authorization)
 		if err != nil {
 			return err
 		}
-		if err := code.Redeems(c.realm.ID, rp.ID, c.params["redirect_uri"], c.params["code_verifier"]); err != nil {
-			return err
-		}
-		if _, err := tx.UseCode(hash, c.now); err != nil {
-			if fault.Of(err, fault.Conflict) {
-				refusal = errGrant
-				return p.end(tx, c, code.Realm, code.Authorization, "code-reused")
-			}
-			if fault.Of(err, fault.Expired) {
-				return errGrant
-			}
-			return err
-		}
-		auth, err := tx.Authorization(c.realm.ID, code.Authorization)
-		if err != nil {
-			return err
-		}
-		if auth.JKT != "" && auth.JKT != proof.JKT {
+		if s.JKT != "" && s.JKT != proof.JKT {
 			return token.Refuse(token.CodeInvalidProof, "the code is bound to another key")
 		}
-		if err := bind(tx, &auth, proof); err != nil {
+		if err := bind(tx, &s.Authorization, proof); err != nil {
 			return err
 		}
-		scopes, err := token.RequestScopes(rp, auth.Scopes) // as the client is now
+		scopes, err := token.RequestScopes(rp, s.Scopes) // as the client is now
 		if err != nil {
 			return err
 		}
-		out, err = p.give(tx, c, rp, auth, scopes, true)
-		return err
+		if d, err = p.draft(c, rp, s, scopes); err != nil {
+			return err
+		}
+		return p.given(tx, c, s.Authorization, d)
 	})
 	if err == nil {
 		err = refusal
 	}
-	return out, err
+	if err != nil {
+		return issued{}, err
+	}
+	return d.sign()
 }
 
 // bind binds an authorization that has no key yet to the key of the proof that came: what is issued from now on is bound,
@@ -143,74 +146,115 @@ func bind(tx Tx, auth *token.Authorization, proof token.Proof) error {
 // refresh turns a refresh token into new ones. The answer to its first use is given again for ten seconds, so that a
 // client that lost it is not thrown out; after that, a second use ends the authorization.
 func (p *Provider) refresh(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (out issued, err error) {
-	hash := p.hash("refresh", secret.Text(c.params["refresh_token"]))
 	asked, err := token.ParseScope(c.params["scope"])
 	if err != nil {
 		return out, err
 	}
+	hash := p.hash("refresh", secret.Text(c.params["refresh_token"]))
+	for range 4 {
+		if out, err = p.renew(c, rp, once, proof, hash, asked); !fault.Of(err, fault.Conflict) {
+			break // else somebody was faster: their answer is the answer
+		}
+	}
+	if fault.Of(err, fault.Expired) {
+		err = errGrant
+	}
+	return out, err
+}
+
+// renew tries it once. It fails with fault.Conflict when the token was used meanwhile.
+func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof, hash []byte, asked []string) (out issued, err error) {
+	var old token.Refresh
+	err = p.Store.Read(c.r.Context(), func(tx Tx) (err error) { old, err = tx.Refresh(hash); return err })
+	if notFound(err) || err == nil && (old.Realm != c.realm.ID || old.Client != rp.ID) {
+		return out, errGrant
+	}
+	if err != nil {
+		return out, err
+	}
+	k, err := p.known(c.r.Context(), old.Realm, old.Authorization, false, c.now)
+	if notFound(err) {
+		return out, errGrant
+	}
+	if err != nil {
+		return out, err
+	}
+	if k.JKT != "" && k.JKT != proof.JKT {
+		return out, token.Refuse(token.CodeInvalidProof, "the refresh token is bound to another key")
+	}
+	if !old.Used.IsZero() {
+		return p.repeat(c, rp, once, proof, hash)
+	}
+	s, binds := k.Standing, k.JKT == "" && proof.JKT != "" // from before keys were demanded
+	if binds {
+		s.JKT = proof.JKT
+	}
+	scopes, err := token.RequestScopes(rp, s.Scopes) // as the client is now
+	if err == nil {
+		scopes, err = token.NarrowScopes(scopes, asked)
+	}
+	if err == nil && !stands(s, rp, c.now) {
+		err = errGrant
+	}
+	if err != nil {
+		return out, err
+	}
+	d, err := p.draft(c, rp, s, scopes)
+	if err != nil {
+		return out, err
+	}
+	if out, err = d.sign(); err != nil {
+		return out, err
+	}
+	answer, err := json.Marshal(out)
+	if err != nil {
+		return out, err
+	}
+	err = p.Store.Write(c.r.Context(), func(tx Tx) error {
+		if binds {
+			if err := tx.BindAuthorization(s.Realm, s.ID, s.JKT); err != nil {
+				return err
+			}
+			tx.Bump() // what other nodes remember of it would give bearer tokens
+		}
+		return errors.Join(spend(tx, once, errClient), spend(tx, proof.Once, errProofUsed), tx.UseRefresh(hash, answer, c.now),
+			p.given(tx, c, s.Authorization, d))
+	})
+	if fault.Of(err, fault.Conflict) {
+		p.standings.drop(s.Realm + " " + s.ID) // whoever was faster changed what it says
+	}
+	return out, err
+}
+
+// repeat answers a refresh token that was used before: with what the first use gave, where that is young enough and
+// everything still stands, else by ending all of it.
+func (p *Provider) repeat(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof, hash []byte) (out issued, err error) {
 	var refusal error
-	try := func(tx Tx) error {
+	err = p.Store.Write(c.r.Context(), func(tx Tx) error {
 		refusal = nil
 		if err := errors.Join(spend(tx, once, errClient), spend(tx, proof.Once, errProofUsed)); err != nil {
 			return err
 		}
 		old, err := tx.Refresh(hash)
-		if notFound(err) || err == nil && (old.Realm != c.realm.ID || old.Client != rp.ID) {
-			return errGrant
-		}
 		if err != nil {
 			return err
 		}
-		auth, err := tx.Authorization(old.Realm, old.Authorization)
-		if err != nil {
-			return err
-		}
-		if auth.JKT != "" && auth.JKT != proof.JKT {
-			return token.Refuse(token.CodeInvalidProof, "the refresh token is bound to another key")
-		}
-		if !old.Used.IsZero() {
-			if c.now.Sub(old.Used) <= sameAnswer && len(old.Answer) > 0 && p.alive(tx, c, rp, auth) == nil {
+		if c.now.Sub(old.Used) <= sameAnswer && len(old.Answer) > 0 {
+			if _, err := p.standing(tx, c, rp, old.Authorization); err == nil {
 				return json.Unmarshal(old.Answer, &out)
 			}
-			refusal = errGrant
-			return p.end(tx, c, auth.Realm, auth.ID, "refresh-reused")
 		}
-		if err := bind(tx, &auth, proof); err != nil { // from before keys were demanded
-			return err
-		}
-		scopes, err := token.RequestScopes(rp, auth.Scopes)
-		if err == nil {
-			scopes, err = token.NarrowScopes(scopes, asked)
-		}
-		if err != nil {
-			return err
-		}
-		if out, err = p.give(tx, c, rp, auth, scopes, true); err != nil {
-			return err
-		}
-		answer, err := json.Marshal(out)
-		if err != nil {
-			return err
-		}
-		return tx.UseRefresh(hash, answer, c.now)
-	}
-	err = p.Store.Write(c.r.Context(), try)
-	for range 3 { // somebody was faster: their answer is the answer
-		if !fault.Of(err, fault.Conflict) {
-			break
-		}
-		err = p.Store.Write(c.r.Context(), try)
-	}
-	switch {
-	case fault.Of(err, fault.Expired):
-		err = errGrant
-	case err == nil:
+		refusal = errGrant
+		return p.end(tx, c, old.Realm, old.Authorization, "refresh-reused")
+	})
+	if err == nil {
 		err = refusal
 	}
 	return out, err
 }
 
-// forItself gives a client a token of its own (client_credentials, RFC 6749 4.4).
+// forItself gives a client a token of its own (client_credentials, RFC 6749 4.4). It stands for itself: there is no row
+// of it until it is revoked, and the event is recorded beside the answer.
 func (p *Provider) forItself(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (out issued, err error) {
 	asked, err := token.ParseScope(c.params["scope"])
 	if err != nil {
@@ -220,156 +264,37 @@ func (p *Provider) forItself(c *call, rp directory.RelyingParty, once token.Once
 	if err != nil {
 		return out, err
 	}
-	resources := c.params.Resources()
-	if err := token.CheckResources(rp, resources); err != nil {
+	d, err := p.draftAccess(c, rp, token.Authorization{ID: newID(), Resources: c.params.Resources(), JKT: proof.JKT}, scopes)
+	if err != nil {
 		return out, err
 	}
-	auth := token.Authorization{
-		ID: newID(), Realm: c.realm.ID, Client: rp.ID, Scopes: scopes, Resources: resources, JKT: proof.JKT,
-		Created: c.now, Until: c.now.Add(token.AccessLife),
+	if err := p.spendAll(c, spending{once, errClient}, spending{proof.Once, errProofUsed}); err != nil {
+		return out, err
 	}
-	err = p.Store.Write(c.r.Context(), func(tx Tx) error {
-		if err := errors.Join(spend(tx, once, errClient), spend(tx, proof.Once, errProofUsed)); err != nil {
-			return err
-		}
-		if err := tx.AddAuthorization(auth); err != nil {
-			return err
-		}
-		out, err = p.give(tx, c, rp, auth, scopes, false)
-		return err
+	if out, err = d.sign(); err != nil {
+		return out, err
+	}
+	return out, p.Record(c.r.Context(), audit.Event{
+		Realm: c.realm.ID, At: c.now, Type: "client.token", Actor: "system", Network: web.From(c.r).Network,
+		Data: map[string]string{"client": rp.ID, "name": rp.Name, "scope": strings.Join(scopes, " "), "token": d.access.ID},
 	})
-	return out, err
 }
 
-// give makes the tokens of an authorization that is alive.
-func (p *Provider) give(tx Tx, c *call, rp directory.RelyingParty, auth token.Authorization, scopes []string, person bool) (issued, error) {
-	var out issued
-	who, org, err := directory.Person{}, directory.Organization{}, error(nil)
-	if person {
-		if who, org, err = p.standing(tx, c, rp, auth); err != nil {
-			return out, err
-		}
+// give makes the tokens of an authorization that is alive, inside of the transaction that allows them.
+func (p *Provider) give(tx Tx, c *call, rp directory.RelyingParty, auth token.Authorization, scopes []string) (issued, error) {
+	s, err := p.standing(tx, c, rp, auth.ID)
+	if err != nil {
+		return issued{}, err
 	}
-	resources, err := token.NarrowResources(auth.Resources, c.params.Resources())
+	d, err := p.draft(c, rp, s, scopes)
 	if err == nil {
-		err = token.CheckResources(rp, resources) // as the client is now
+		err = p.given(tx, c, s.Authorization, d)
 	}
 	if err != nil {
-		return out, err
+		return issued{}, err
 	}
-	signer, err := c.keys.Signer(token.ES256, c.now)
-	if err != nil {
-		return out, err
-	}
-	access := token.AccessToken{
-		Issuer: c.realm.Origin, Subject: rp.ID, Audience: token.Audience(resources), Expires: c.now.Add(token.AccessLife).Unix(),
-		Issued: c.now.Unix(), ID: newID(), Client: rp.ID, Scope: strings.Join(scopes, " "), Authorization: auth.ID,
-		Confirmation: token.Bind(auth.JKT, auth.X5T),
-	}
-	if len(access.Audience) == 0 {
-		access.Audience = token.Audience{c.realm.Origin}
-	}
-	if person {
-		access.Subject = token.Subject(p.Ring, c.realm.ID, rp, who.ID)
-		access.Session, access.AuthTime, access.ACR, access.AMR = auth.Session, auth.AuthTime.Unix(), auth.ACR, auth.AMR
-		if slices.Contains(scopes, token.ScopeOrganization) {
-			access.Organization, access.Roles = org.ID, []string{string(who.Role)}
-		}
-	}
-	if out.Access, err = signer.SignAccessToken(access); err != nil {
-		return out, err
-	}
-	out.Type, out.Expires, out.Scope = "Bearer", int(token.AccessLife/time.Second), access.Scope
-	if auth.JKT != "" {
-		out.Type = "DPoP"
-	}
-	if !person {
-		return out, nil
-	}
-	if err := tx.TouchAuthorization(auth.Realm, auth.ID, c.now); err != nil {
-		return out, err
-	}
-	if slices.Contains(scopes, token.ScopeOpenID) {
-		if out.ID, err = p.idToken(c, rp, auth, who, org, scopes, out.Access); err != nil {
-			return out, err
-		}
-	}
-	if rp.May(directory.GrantRefresh) {
-		fresh := secret.Text(secret.Token())
-		if err := tx.AddRefresh(token.Refresh{
-			Hash: p.hash("refresh", fresh), Realm: c.realm.ID, Client: rp.ID, Authorization: auth.ID, Created: c.now, Expires: auth.Until,
-		}); err != nil {
-			return out, err
-		}
-		out.Refresh = string(fresh)
-	}
-	return out, nil
+	return d.sign()
 }
-
-func (p *Provider) idToken(c *call, rp directory.RelyingParty, auth token.Authorization, who directory.Person, org directory.Organization, scopes []string, access string) (string, error) {
-	alg := rp.IDTokenAlg
-	if alg == "" {
-		alg = token.ES256
-	}
-	signer, err := c.keys.Signer(alg, c.now)
-	if err != nil {
-		return "", err
-	}
-	asked, err := token.ParseClaims(auth.Claims)
-	if err != nil {
-		return "", err
-	}
-	return signer.SignIDToken(token.IDToken{
-		Issuer: c.realm.Origin, Subject: token.Subject(p.Ring, c.realm.ID, rp, who.ID), Audience: token.Audience{rp.ID},
-		Expires: c.now.Add(idTokenLife).Unix(), Issued: c.now.Unix(), AuthTime: auth.AuthTime.Unix(), Nonce: auth.Nonce,
-		ACR: auth.ACR, AMR: auth.AMR, Session: auth.Session, AccessHash: token.HalfHash(alg, access),
-		Profile: token.IDTokenClaims(rp, scopes, asked, c.realm.Zone, who, org),
-	})
-}
-
-// alive is standing for those who only want to know.
-func (p *Provider) alive(tx Tx, c *call, rp directory.RelyingParty, auth token.Authorization) error {
-	_, _, err := p.standing(tx, c, rp, auth)
-	return err
-}
-
-// standing looks at everything an authorization stands on: itself, its client, the person, their organization, the
-// session, and every credential that was shown in it (SEC O-9). It refuses with invalid_grant.
-func (p *Provider) standing(tx Tx, c *call, rp directory.RelyingParty, auth token.Authorization) (who directory.Person, org directory.Organization, err error) {
-	dead := func(err error) (directory.Person, directory.Organization, error) {
-		if err != nil && !notFound(err) {
-			return who, org, err
-		}
-		return who, org, errGrant
-	}
-	if rp.ID != auth.Client || !auth.Ended.IsZero() || !c.now.Before(auth.Until) {
-		return dead(nil)
-	}
-	if who, err = tx.Person(auth.Realm, auth.Person); err != nil || who.State != directory.Active {
-		return dead(err)
-	}
-	if org, err = tx.Organization(auth.Realm, who.Organization); err != nil || org.State != directory.Active {
-		return dead(err)
-	}
-	se, err := tx.Session(auth.Realm, auth.Session)
-	if err != nil || !auth.Offline && !live(se, c.now) {
-		return dead(err)
-	}
-	creds, err := tx.Credentials(auth.Realm, auth.Person)
-	if err != nil {
-		return who, org, err
-	}
-	for _, e := range se.Evidence {
-		shown := func(cr authn.Credential) bool { return cr.ID == e.Credential && cr.State == authn.Active }
-		if info, _ := authn.Info(e.Kind); info.Held && !slices.ContainsFunc(creds, shown) {
-			return dead(nil)
-		}
-	}
-	return who, org, nil
-}
-
-// live leaves idleness out: a session that applications refresh is in use, and its absolute end still holds.
-func live(s session.Session, now time.Time) bool { return s.Ended.IsZero() && now.Before(s.Until) }
 
 // end ends an authorization because something of it came twice.
 func (p *Provider) end(tx Tx, c *call, realm, id, why string) error {

@@ -95,10 +95,30 @@ func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm))
 		change(&realm)
 	}
 	r.Write(func(tx *sqlstore.Tx) error { return tx.PutRealm(realm) })
-	log := r.logger()
+	r.build(realm.ID, store.Epoch)
+	return r
+}
+
+// Beside is another node of the same house, with a memory of its own: its store leads to the same database. epoch is what
+// it hears of the others, nil for what its store hears.
+func (r *Rig) Beside(store *sqlstore.Store, epoch func() int64) *Rig {
+	r.T.Helper()
+	other := &Rig{T: r.T, Store: store, Clock: r.Clock, Log: r.Log, Fetch: r.Fetch}
+	if epoch == nil {
+		epoch = store.Epoch
+	}
+	other.build(r.Realm.ID, epoch)
+	return other
+}
+
+// build wires the use cases and the doors of a realm that is there.
+func (r *Rig) build(realm string, epoch func() int64) {
+	r.T.Helper()
+	log, store := r.logger(), r.Store
+	var err error
 	r.Realms, err = admin.NewCache(context.Background(), sqlstore.For[admin.CacheTx](store), log)
 	r.must(err)
-	r.Realm, err = r.Realms.Realm(realm.ID)
+	r.Realm, err = r.Realms.Realm(realm)
 	r.must(err)
 	ring := testdb.Ring()
 	r.Passwords = password.New(password.Config{
@@ -106,17 +126,16 @@ func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm))
 		Workers: 2, Queue: 1024, Deadline: time.Minute,
 	})
 	r.Login, err = login.New(login.Config{
-		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: store.Epoch, Log: log,
+		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: epoch, Log: log,
 		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), onetime.New(authn.Invite), onetime.New(authn.Mail)},
 	})
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 
 	r.Provider = oidc.New(oidc.Options{
-		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: store.Epoch, Log: log,
+		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,
 	})
 	r.Handler = r.Doors(r.Login)
-	return r
 }
 
 // fetch answers for the addresses at which clients publish their keys.

@@ -92,6 +92,9 @@ func (t *Tx) AddCredential(c authn.Credential) error {
 
 // UpdateCredential changes state, name, model, Data, LastUsed and Ended.
 func (t *Tx) UpdateCredential(c authn.Credential) error {
+	if c.State != authn.Active {
+		t.Bump()
+	}
 	data, err := t.seal("credential", "data", c.ID, c.Data)
 	if err != nil {
 		return err

@@ -1,8 +1,12 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
 	"runtime"
+	"sync/atomic"
+
+	"doorward/internal/fault"
 )
 
 // Texts are all statements of a store's dialect.
@@ -60,4 +64,26 @@ func Encrypted(dsn string) (bool, error) {
 		ok = ok && f.TLSConfig != nil && !f.TLSConfig.InsecureSkipVerify
 	}
 	return ok, nil
+}
+
+// RecordQueue is how many events may wait.
+const RecordQueue = recordQueue
+
+// Break makes events fail to be recorded as when the database is away, until it is mended. With unsure every other failure
+// comes after the commit, when nobody knows what became of it. It is called before anything is recorded.
+func (s *Store) Break(unsure bool) (mend func()) {
+	var mended atomic.Bool
+	var tries atomic.Int64
+	s.recorder.write = func(ctx context.Context, s *Store, fn func(*Tx) error) error {
+		if mended.Load() {
+			return s.dialect.write(ctx, s, fn)
+		}
+		if tries.Add(1)%2 == 0 && unsure {
+			if err := s.dialect.write(ctx, s, fn); err != nil {
+				return err
+			}
+		}
+		return fault.New(fault.Unavailable, "store-unavailable")
+	}
+	return func() { mended.Store(true) }
 }

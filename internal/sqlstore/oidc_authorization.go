@@ -42,13 +42,23 @@ var (
 )
 
 func scanAuthorization(_ *Tx, r row) (a token.Authorization, err error) {
-	err = r.Scan(&a.ID, &a.Realm, &a.Client, &a.Person, &a.Session, document{&a.Scopes}, document{&a.Resources}, &a.Claims, &a.Nonce, &a.ACR,
-		document{&a.AMR}, stamp{&a.AuthTime}, &a.Offline, &a.JKT, &a.X5T, stamp{&a.Created}, stamp{&a.Until}, stamp{&a.Ended}, &a.Why, stamp{&a.Seen})
-	return a, err
+	return a, r.Scan(authorizationFields(&a)...)
 }
 
-// AddAuthorization adds what a person allowed a client.
+func authorizationFields(a *token.Authorization) []any {
+	return []any{
+		&a.ID, &a.Realm, &a.Client, &a.Person, &a.Session, document{&a.Scopes}, document{&a.Resources}, &a.Claims, &a.Nonce, &a.ACR,
+		document{&a.AMR}, stamp{&a.AuthTime}, &a.Offline, &a.JKT, &a.X5T, stamp{&a.Created}, stamp{&a.Until}, stamp{&a.Ended}, &a.Why,
+		stamp{&a.Seen},
+	}
+}
+
+// AddAuthorization adds what a person allowed a client. One that is added ended is what a client's own token, which has no
+// row while it lives, is revoked by.
 func (t *Tx) AddAuthorization(a token.Authorization) error {
+	if !a.Ended.IsZero() {
+		t.Bump()
+	}
 	scopes, err := t.text(a.Scopes)
 	if err != nil {
 		return err
@@ -93,7 +103,7 @@ func (t *Tx) AuthorizationsOver(realm string, now time.Time, limit int) ([]token
 
 // EndAuthorization ends an authorization, and reports whether it was live.
 func (t *Tx) EndAuthorization(realm, id, why string, now time.Time) (bool, error) {
-	n, err := t.exec(endAuthorization, realm, id, millis(now), why)
+	n, err := t.ended(t.exec(endAuthorization, realm, id, millis(now), why))
 	return n == 1, err
 }
 
@@ -103,7 +113,7 @@ func (t *Tx) EndAuthorizations(realm, person, client, why string, now time.Time)
 	if person == "" && client == "" {
 		return 0, nil // nobody's at no client are strangers' to each other
 	}
-	return t.exec(endAuthorizations, realm, person, millis(now), why, client)
+	return t.ended(t.exec(endAuthorizations, realm, person, millis(now), why, client))
 }
 
 // Authorizations returns the authorizations of a person that were not ended, newest first, at most a thousand. Whether
@@ -125,7 +135,7 @@ func (t *Tx) AuthorizationsOfSession(realm, session string) ([]token.Authorizati
 func (t *Tx) EndAuthorizationsOfSessions(realm string, sessions []string, why string, now time.Time) (int, error) {
 	total := 0
 	err := batches(named(sessions), func(ids []any) error {
-		n, err := t.exec(endAuthorizationsOfSessions, append([]any{realm, millis(now), why}, ids...)...)
+		n, err := t.ended(t.exec(endAuthorizationsOfSessions, append([]any{realm, millis(now), why}, ids...)...))
 		total += n
 		return err
 	})

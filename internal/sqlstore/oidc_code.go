@@ -25,8 +25,9 @@ var (
 
 	insertRefresh = statement(`INSERT INTO oidc_refresh (` + refreshColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`)
 	selectRefresh = statement(`SELECT ` + refreshColumns + ` FROM oidc_refresh WHERE hash = $1`)
-	useRefresh    = statement(`UPDATE oidc_refresh SET used = $2, answer = $3 WHERE hash = $1 AND used = 0 AND expires > $2 RETURNING 1`)
-	usedRefresh   = statement(`SELECT used FROM oidc_refresh WHERE hash = $1`)
+	useRefresh    = statement(`UPDATE oidc_refresh SET used = $2, answer = $3 WHERE hash = $1 AND used = 0 AND expires > $2
+		AND NOT EXISTS (SELECT 1 FROM oidc_authorization AS a WHERE a.id = authorization_id AND a.ended <> 0) RETURNING 1`)
+	usedRefresh = statement(`SELECT used FROM oidc_refresh WHERE hash = $1`)
 )
 
 func scanCode(_ *Tx, r row) (c token.Code, err error) {
@@ -91,7 +92,7 @@ func (t *Tx) Refresh(hash []byte) (token.Refresh, error) {
 
 // UseRefresh uses up a refresh token and keeps the answer, sealed for its row. It fails with fault.Conflict "refresh-used"
 // when it was used before, and then Refresh returns the answer that the first use gave; and with fault.Expired
-// "refresh-expired" from the moment it expires.
+// "refresh-expired" from the moment it expires, or its authorization has ended.
 func (t *Tx) UseRefresh(hash, answer []byte, now time.Time) error {
 	sealed, err := t.seal("oidc_refresh", "answer", hex.EncodeToString(hash), answer)
 	if err != nil {

@@ -38,6 +38,6 @@ func (t *Tx) PutConsent(c token.Consent) error {
 
 // DeleteConsent takes a consent back, and reports whether there was one.
 func (t *Tx) DeleteConsent(realm, person, client string) (bool, error) {
-	n, err := t.exec(deleteConsent, realm, person, client)
+	n, err := t.ended(t.exec(deleteConsent, realm, person, client))
 	return n == 1, err
 }

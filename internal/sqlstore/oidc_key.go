@@ -50,7 +50,7 @@ func (t *Tx) AddKey(k token.Key) error {
 // RetireKey says when a key stops signing and when it stops being published. What was said before can be brought forward,
 // never put off: that is fault.Conflict "stale".
 func (t *Tx) RetireKey(realm, id string, retires, ends time.Time) error {
-	n, err := t.exec(retireKey, realm, id, millis(retires), millis(ends))
+	n, err := t.ended(t.exec(retireKey, realm, id, millis(retires), millis(ends)))
 	if err != nil || n > 0 {
 		return err
 	}

@@ -18,8 +18,11 @@ var (
 )
 
 func scanOrganization(_ *Tx, r row) (o directory.Organization, err error) {
-	err = r.Scan(&o.ID, &o.Realm, &o.Name, &o.Staff, &o.State, &o.Policy, &o.Manager, stamp{&o.Created}, &o.Version)
-	return o, err
+	return o, r.Scan(organizationFields(&o)...)
+}
+
+func organizationFields(o *directory.Organization) []any {
+	return []any{&o.ID, &o.Realm, &o.Name, &o.Staff, &o.State, &o.Policy, &o.Manager, stamp{&o.Created}, &o.Version}
 }
 
 // Organization returns one organization of a realm.
@@ -50,5 +53,6 @@ func (t *Tx) AddOrganization(o directory.Organization) error {
 
 // UpdateOrganization changes everything but id, realm, staff and created.
 func (t *Tx) UpdateOrganization(o directory.Organization) error {
+	t.Bump()
 	return t.update(existsOrganization, o.ID, updateOrganization, o.ID, o.Realm, o.Name, o.State, o.Policy, o.Manager, folded(o.Name), o.Version)
 }

@@ -116,6 +116,9 @@ func (t *Tx) AddPerson(p directory.Person) error {
 // that a copy from before a sign-in does not undo it. A new address that is taken is fault.Exists, and undoes the
 // transaction.
 func (t *Tx) UpdatePerson(p directory.Person) error {
+	if p.State != directory.Active {
+		t.Bump()
+	}
 	return t.update(existsPerson, p.ID, updatePerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone,
 		p.Contact, millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, folded(p.Name), p.Version)
 }
@@ -132,6 +135,7 @@ func (t *Tx) DeletePerson(realm, id string) error {
 	if err := t.update(existsPerson, id, deletePerson, realm, id); err != nil {
 		return err
 	}
+	t.Bump()
 	for _, text := range deleteOf {
 		if _, err := t.exec(text, realm, id); err != nil {
 			return err

@@ -49,6 +49,7 @@ func (t *Tx) PutRealm(v directory.Realm) error {
 	if err != nil {
 		return t.fail(err)
 	}
+	t.Bump()
 	if v.Version == 0 {
 		return t.insert(insertRealm, v.ID, v.Host, string(doc))
 	}

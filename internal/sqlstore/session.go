@@ -53,7 +53,7 @@ func (t *Tx) RenewSession(v session.Session) error {
 	}
 	n, err := t.exec(renewSession, v.ID, v.Realm, v.Person, v.Hash, evidence, millis(v.Created), millis(v.Seen), millis(v.Until),
 		v.Idle.Milliseconds(), v.Network, v.Browser, v.Device)
-	if err == nil && n == 0 {
+	if _, err = t.ended(n, err); err == nil && n == 0 {
 		err = errStale
 	}
 	return err
@@ -77,13 +77,13 @@ func (t *Tx) TouchSession(id string, seen time.Time) error {
 
 // EndSession ends one session of a person, and reports whether it was live.
 func (t *Tx) EndSession(realm, person, id, why string, now time.Time) (bool, error) {
-	n, err := t.exec(endSession, realm, person, id, millis(now), why)
+	n, err := t.ended(t.exec(endSession, realm, person, id, millis(now), why))
 	return n == 1, err
 }
 
 // EndSessions ends the live sessions of a person but one, and says how many.
 func (t *Tx) EndSessions(realm, person, exceptID, why string, now time.Time) (int, error) {
-	return t.exec(endSessions, realm, person, exceptID, millis(now), why)
+	return t.ended(t.exec(endSessions, realm, person, exceptID, millis(now), why))
 }
 
 // Sessions returns the sessions of a person that were not ended, newest first. Whether their time has run out is the

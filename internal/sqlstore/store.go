@@ -172,15 +172,15 @@ func (s *Store) Close() error {
 	if s.stop != nil {
 		s.stop()
 	}
+	var errs []error
 	if s.recorder != nil {
-		s.recorder.drain()
+		errs = append(errs, s.recorder.drain())
 	}
 	if s.group != nil {
 		s.group.drain()
 	}
 	s.running.Wait()
 	s.watchers.end()
-	var errs []error
 	if s.readers != nil {
 		errs = append(errs, s.readers.end())
 	}

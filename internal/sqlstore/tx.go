@@ -197,8 +197,17 @@ func one[T any](t *Tx, scan func(*Tx, row) (T, error), text string, args ...any)
 func scanInt(_ *Tx, r row) (n int64, err error) { return n, r.Scan(&n) }
 
 // Bump says that this transaction changes what others may have cached: after its commit the epoch has risen and the
-// watchers of every node are woken.
+// watchers of every node are woken. Whatever ends something does so by itself (see ended): a caller who forgot would let
+// what is dead live on in the memory of every node.
 func (t *Tx) Bump() { t.bumped = true }
+
+// ended raises the epoch where rows were touched by what takes something away from somebody.
+func (t *Tx) ended(n int, err error) (int, error) {
+	if err == nil && n > 0 {
+		t.Bump()
+	}
+	return n, err
+}
 
 // wake says whom to wake after the commit.
 func (t *Tx) wake(topic string) {

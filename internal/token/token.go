@@ -2,7 +2,12 @@
 // what is issued from them, and the pure rules of JOSE: which algorithms, which claims, what a proof must say.
 package token
 
-import "time"
+import (
+	"time"
+
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+)
 
 // Request is an authorization request that was checked and kept (OpenID Connect Core 3.1.2, RFC 9126): it survives sign-in,
 // set-up, a restart and a change of device (REQ B28).
@@ -42,6 +47,17 @@ type Authorization struct {
 	Until     time.Time // absolute end of what can be refreshed
 	Ended     time.Time
 	Why       string
+}
+
+// Standing is an authorization of a person with everything it stands on, as read in one go (SEC O-9).
+type Standing struct {
+	Authorization
+	Person       directory.Person
+	Organization directory.Organization
+	Evidence     []authn.Evidence // that its session stands on
+	SessionUntil time.Time
+	SessionEnded time.Time
+	Active       []string // ids of the person's credentials that can be shown
 }
 
 // Code is an authorization code: by its hash, for one client, one redirect and one PKCE challenge. Used ones stay, so

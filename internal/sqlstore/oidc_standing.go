@@ -1,0 +1,49 @@
+package sqlstore
+
+import (
+	"strings"
+
+	"doorward/internal/token"
+)
+
+// What an authorization stands on is read whole, in two statements: everything that is looked at when a token is used
+// again (SEC O-9), and nothing that is sealed.
+
+var (
+	selectStanding = statement(`SELECT ` + qualified("a", authorizationColumns) + `, ` + qualified("p", personColumns) + `, ` +
+		qualified("o", organizationColumns) + `, s.evidence, s.until, s.ended
+		FROM oidc_authorization AS a
+		JOIN person AS p ON p.realm = a.realm AND p.id = a.person
+		JOIN organization AS o ON o.realm = a.realm AND o.id = p.organization
+		JOIN session AS s ON s.realm = a.realm AND s.id = a.session
+		WHERE a.realm = $1 AND a.id = $2`)
+	selectActive = statement(`SELECT id FROM credential WHERE realm = $1 AND person = $2 AND state = 'active'`)
+)
+
+// qualified puts a table's name before each column.
+func qualified(table, columns string) string {
+	all := strings.Split(columns, ",")
+	for i, c := range all {
+		all[i] = table + "." + strings.TrimSpace(c)
+	}
+	return strings.Join(all, ", ")
+}
+
+func scanStanding(_ *Tx, r row) (s token.Standing, err error) {
+	fields := append(authorizationFields(&s.Authorization), personFields(&s.Person)...)
+	fields = append(fields, organizationFields(&s.Organization)...)
+	return s, r.Scan(append(fields, document{&s.Evidence}, stamp{&s.SessionUntil}, stamp{&s.SessionEnded})...)
+}
+
+func scanText(_ *Tx, r row) (s string, err error) { return s, r.Scan(&s) }
+
+// Standing returns an authorization of a person with what it stands on. It is "not-found" where any of these is not
+// there; a client's own has nobody behind it and is never found here.
+func (t *Tx) Standing(realm, id string) (token.Standing, error) {
+	s, err := one(t, scanStanding, selectStanding, realm, id)
+	if err != nil {
+		return s, err
+	}
+	s.Active, err = list(t, scanText, selectActive, realm, s.Person.ID)
+	return s, err
+}
