@@ -39,8 +39,13 @@ type stage struct {
 
 func newStage(t *testing.T, store *sqlstore.Store) *stage {
 	t.Helper()
-	s := &stage{T: t, issuer: rig.Origin, sites: &sites{}}
-	s.rig = rig.New(t, store, func(r *directory.Realm) { *r = realm(t) })
+	return stageOf(t, rig.New(t, store, func(r *directory.Realm) { *r = realm(t) }))
+}
+
+// stageOf is a stage at the realm of a rig.
+func stageOf(t *testing.T, r *rig.Rig) *stage {
+	t.Helper()
+	s := &stage{T: t, rig: r, issuer: r.Realm.Origin, sites: &sites{}}
 	s.anna = s.rig.Join(s.rig.Organization("Alder Works", false), directory.Member, "Anna Alder", "anna@alder.example")
 	s.anna.Mind.Seen = func(p *walker.Page) {
 		if p.Form() != nil {

@@ -6,7 +6,7 @@ import "testing"
 func TestREQ_B70_OpenIDClientForNode(t *testing.T) {
 	s := open(t)
 	for _, scenario := range []string{
-		"code", "refreshIntrospectRevoke", "signOut", "secretPost", "publicClient", "machine", "privateKey", "pushed", "dpop", "strict", "stepUp", "silent",
+		"code", "refreshIntrospectRevoke", "signOut", "secretPost", "publicClient", "machine", "privateKey", "pushed", "dpop", "strict", "signed", "device", "stepUp", "silent",
 	} {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
@@ -22,6 +22,17 @@ func TestSEC_O3_O8_OpenIDClientForNodeNotices(t *testing.T) {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
 			s.node(t, "openid-client", scenario)
+		})
+	}
+}
+
+// npm's oauth4webapi, step by step; it is also the API that is handed access tokens, bound to a key or not.
+func TestREQ_B70_SEC_O3_O8_OAuth4WebAPI(t *testing.T) {
+	s := open(t)
+	for _, scenario := range []string{"code", "notices", "resourceServer", "signedIntrospection", "strict", "signed"} {
+		t.Run(scenario, func(t *testing.T) {
+			t.Parallel()
+			s.node(t, "oauth4webapi", scenario)
 		})
 	}
 }

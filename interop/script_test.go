@@ -14,9 +14,10 @@ import (
 
 // question is a line that a script writes when it needs the person or the test.
 type question struct {
-	Ask  string          // open, signout, sleep; empty: the script has come to its end
-	URL  string          // open: where the browser goes
-	To   string          // open: where it leaves to, which is the answer
+	Ask  string          // open, device, forget, sleep; empty: the script has come to its end
+	URL  string          // open, device: where the browser goes
+	To   string          // open: where it leaves to, which is the answer; device: which button is pressed, allow or deny
+	Code string          // device: what the person types
 	For  int             // sleep: seconds
 	Done json.RawMessage // what the script saw
 }
@@ -77,10 +78,35 @@ func (s *site) play(t *testing.T, g *guest, command ...string) map[string]any {
 	return seen
 }
 
+// types hands in the code that a device shows, and answers the page that asks about it.
+func (g *guest) types(address, code, button string) error {
+	page, err := g.Get(address)
+	if err != nil {
+		return err
+	}
+	form := page.Form()
+	if form == nil || !form.Fill("user_code", code) {
+		return fmt.Errorf("nowhere to type the code: %s", page.Main())
+	}
+	if page, err = g.Submit(form); err != nil {
+		return err
+	}
+	if form = page.Form(); form == nil || form.Values.Get("answer") != "allow" || !strings.Contains(page.Main(), code) {
+		return fmt.Errorf("nobody asks about the device: %s", page.Main())
+	}
+	form.Values.Set("answer", button)
+	if page, err = g.Submit(form); err == nil && page.Form() != nil {
+		err = fmt.Errorf("asked again: %s", page.Main())
+	}
+	return err
+}
+
 func (g *guest) answer(q question) (string, error) {
 	switch q.Ask {
 	case "open":
 		return g.leaves(q.URL, q.To)
+	case "device":
+		return "", g.types(q.URL, q.Code, q.To)
 	case "forget":
 		g.forget()
 		return "", nil

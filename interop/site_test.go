@@ -175,7 +175,7 @@ func newSite() (_ *site, err error) {
 // look opens every folder that the program and the scripts are made of, so that the go command's test cache knows that a
 // change there is a reason to run these tests again: what other processes read, it does not see.
 func look() error {
-	for _, top := range []string{"../cmd", "../internal", "../realms", "../docs/integrate", "node"} {
+	for _, top := range []string{"../cmd", "../internal", "../realms", "../docs/integrate", "node", "python"} {
 		if err := filepath.WalkDir(top, func(_ string, _ os.DirEntry, err error) error { return err }); err != nil {
 			return err
 		}
@@ -330,6 +330,34 @@ scopes = ["openid", "email", "orders"]
 first_party = true
 `
 
+// scanner is a device without a browser.
+const scanner = `
+[[relying_party]]
+id = "scanner"
+name = "Scanner"
+home = "https://app.example/"
+auth = "none"
+grants = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+scopes = ["openid", "email", "orders"]
+`
+
+// published is a client whose keys stand at an address of its own, and that signs everything.
+const published = `
+[[relying_party]]
+id = "signed"
+name = "Signed"
+home = "https://app.example/"
+auth = "private_key_jwt"
+jwks_uri = "KEYS/jwks.json"
+require_signed_request = true
+dpop_nonce = true
+userinfo_signed_response_alg = "PS256"
+redirect_uris = ["REDIRECT"]
+grants = ["authorization_code", "refresh_token"]
+scopes = ["openid", "email"]
+first_party = true
+`
+
 var jwksMark = regexp.MustCompile(`JWKS:([a-z]+)`)
 
 // realm is the shop's realm for this site: at localhost, without the duties of a first set-up, with clients of every kind
@@ -348,7 +376,11 @@ func (s *site) realm() (string, error) {
 	}
 	sum := sha256.Sum256([]byte(s.Secret))
 	secret := hex.EncodeToString(sum[:])
-	own := strings.NewReplacer("SECRET", secret, "REDIRECT", s.Redirect, "GOODBYE", s.Goodbye).Replace(clients)
+	keys, err := s.publish("signed")
+	if err != nil {
+		return "", err
+	}
+	own := strings.NewReplacer("SECRET", secret, "REDIRECT", s.Redirect, "GOODBYE", s.Goodbye, "KEYS", keys).Replace(clients + scanner + published)
 	for _, m := range jwksMark.FindAllStringSubmatch(own, -1) {
 		public, err := s.makeKey(m[1])
 		if err != nil {
@@ -372,6 +404,26 @@ func (s *site) makeKey(client string) (string, error) {
 	}
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk.Public()}})
 	return string(set), err
+}
+
+// publish serves the keys of a client and returns the origin of its jwks_uri.
+func (s *site) publish(client string) (string, error) {
+	set, err := s.makeKey(client)
+	if err != nil {
+		return "", err
+	}
+	l, err := s.issuer.listen()
+	if err != nil {
+		return "", err
+	}
+	s.fronts["jwks"] = &front{listener: l}
+	go func() { // ends with its listener
+		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/jwk-set+json")
+			_, _ = w.Write([]byte(set))
+		}))
+	}()
+	return "https://" + l.Addr().String(), nil
 }
 
 // guest is somebody with an account and a browser of their own, at a network address of their own: limits per network

@@ -34,9 +34,10 @@ type street struct {
 	*rig.Rig
 	t       *testing.T
 	anna    *rig.Somebody
-	network int            // of the last request that was sent raw
-	lane    *walker.Client // for what is sent at once
-	logged  int            // how much of the log was looked at
+	org     directory.Organization // hers
+	network int                    // of the last request that was sent raw
+	lane    *walker.Client         // for what is sent at once
+	logged  int                    // how much of the log was looked at
 }
 
 func clients(r *directory.Realm) {
@@ -61,7 +62,8 @@ func eachStreet(t *testing.T, test func(t *testing.T, s *street), changes ...fun
 	t.Helper()
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		s := &street{Rig: rig.New(t, store, append([]func(*directory.Realm){clients}, changes...)...), t: t}
-		s.anna = s.Join(s.Organization("Alder Works", false), directory.Member, "Anna Alder", "anna@alder.example")
+		s.org = s.Organization("Alder Works", false)
+		s.anna = s.Join(s.org, directory.Member, "Anna Alder", "anna@alder.example")
 		s.lane = s.Browser("192.0.2.60")
 		test(t, s)
 	})

@@ -171,6 +171,9 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 		doc["device_authorization_endpoint"] = at("/oauth2/device_authorization")
 		doc["grant_types_supported"] = append(doc["grant_types_supported"].([]string), directory.GrantDevice)
 	}
+	for _, endpoint := range []string{"introspection", "revocation"} { // RFC 8414 2: needed beside private_key_jwt
+		doc[endpoint+"_endpoint_auth_signing_alg_values_supported"] = token.ClientAlgs(false)
+	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // public, and read by applications in browsers
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	return writeJSON(w, http.StatusOK, doc)

@@ -1,7 +1,7 @@
 // openid-client as an application uses it: every address by discovery, every check left on.
 import assert from 'node:assert/strict'
 import * as oidc from 'openid-client'
-import { forget, key, open, play, refused, site, sleep } from './talk.mjs'
+import { forget, key, open, play, refused, site, sleep, type } from './talk.mjs'
 
 const issuer = new URL(site.issuer)
 const mfa = 'urn:doorward:acr:mfa'
@@ -166,6 +166,38 @@ await play({
     const pushed = await begin(more)
     const back = await open(await oidc.buildAuthorizationUrlWithPAR(config, pushed.asked, { DPoP }))
     await refused('a token without proof', oidc.authorizationCodeGrant(config, back, pushed.kept), { error: 'invalid_dpop_proof' })
+  },
+
+  // The request as an object signed by a key that stands at jwks_uri, a nonce of the server's in each DPoP proof, userinfo as a JWT.
+  async signed() {
+    const own = await key('signed')
+    const config = await oidc.discovery(issuer, 'signed', { userinfo_signed_response_alg: 'PS256' }, oidc.PrivateKeyJwt(own))
+    const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'))
+    const { kept, asked } = await begin({ scope: 'openid email' })
+    const url = await oidc.buildAuthorizationUrlWithJAR(config, asked, own)
+    const tokens = await oidc.authorizationCodeGrant(config, await open(url), kept, undefined, { DPoP })
+    assert.match((await oidc.fetchUserInfo(config, tokens.access_token, tokens.claims().sub, { DPoP })).email, /@alder\.example$/)
+    const more = await begin({ scope: 'openid email' })
+    const forged = await oidc.buildAuthorizationUrlWithJAR(config, more.asked, await key('keys'))
+    await assert.rejects(open(forged), /400/, "an object signed by another client's key is a page for the person")
+  },
+
+  async device() {
+    const config = await oidc.discovery(issuer, 'scanner', undefined, oidc.None())
+    const asked = await oidc.initiateDeviceAuthorization(config, { scope: 'openid email' })
+    assert.match(asked.user_code, /^[A-Z]{4}-[A-Z]{4}$/)
+    const polling = oidc.pollDeviceAuthorizationGrant(config, asked)
+    await sleep(6) // it is told to wait at least once
+    await type(asked.verification_uri, asked.user_code, 'allow')
+    const tokens = await polling
+    assert.ok(tokens.claims().sub && tokens.claims().acr === mfa)
+    assert.match((await oidc.fetchUserInfo(config, tokens.access_token, tokens.claims().sub)).email, /@alder\.example$/)
+    assert.ok((await oidc.refreshTokenGrant(config, tokens.refresh_token)).access_token)
+    await refused('the same code again', oidc.pollDeviceAuthorizationGrant(config, asked), { error: 'invalid_grant' })
+
+    const second = await oidc.initiateDeviceAuthorization(config, { scope: 'openid' })
+    await type(second.verification_uri_complete, second.user_code, 'deny')
+    await refused('a device that the person does not know', oidc.pollDeviceAuthorizationGrant(config, second), { error: 'access_denied' })
   },
 
   async stepUp() {

@@ -20,6 +20,8 @@ async function ask(question) {
 
 // open sends the person's browser to an address and returns the address that it leaves to.
 export const open = async (url, to = site.redirect) => new URL(await ask({ ask: 'open', url: String(url), to }))
+// type has the person hand in the code of a device at an address, and press allow or deny.
+export const type = (url, code, button) => ask({ ask: 'device', url, code, to: button })
 // forget throws the browser's cookies away.
 export const forget = () => ask({ ask: 'forget' })
 export const sleep = (seconds) => ask({ ask: 'sleep', for: seconds })
