@@ -39,7 +39,43 @@ type stage struct {
 
 func newStage(t *testing.T, store *sqlstore.Store) *stage {
 	t.Helper()
-	return stageOf(t, rig.New(t, store, func(r *directory.Realm) { *r = realm(t) }))
+	r := rig.New(t, store, func(r *directory.Realm) { *r = realm(t) })
+	shareKeys(r)
+	return stageOf(t, r)
+}
+
+// keys gives a new provider the keys that the first one of this process made: an RSA key takes longer to make than
+// everything else that a module does.
+var keys struct {
+	sync.Mutex
+	give func(*rig.Rig)
+}
+
+func shareKeys(r *rig.Rig) {
+	r.T.Helper()
+	keys.Lock()
+	defer keys.Unlock()
+	if keys.give != nil {
+		keys.give(r)
+		return
+	}
+	if _, err := r.Browser("198.51.100.20").Get(r.Realm.Origin + "/oauth2/jwks"); err != nil {
+		r.T.Fatal(err)
+	}
+	r.Read(func(tx *sqlstore.Tx) error {
+		made, err := tx.Keys(r.Realm.ID)
+		keys.give = func(r *rig.Rig) {
+			r.Write(func(tx *sqlstore.Tx) error {
+				for _, k := range made {
+					if err := tx.AddKey(k); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		return err
+	})
 }
 
 // stageOf is a stage at the realm of a rig.
