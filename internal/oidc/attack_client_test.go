@@ -259,11 +259,12 @@ type pocket struct {
 
 func newPocket(t *testing.T) *pocket {
 	t.Helper()
-	k, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: newECKey(t)}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	private := newECKey(t)
+	k, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pocket{t: t, key: k}
+	return &pocket{t: t, key: &keyed{k, private}}
 }
 
 // proof is a fresh proof for one call, with ath when there is an access token.

@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -58,6 +59,12 @@ func (s *street) here(method, address string, form url.Values, edit ...func(*htt
 	return res
 }
 
+// keyed is a signer and the key behind it.
+type keyed struct {
+	jose.Signer
+	private *ecdsa.PrivateKey
+}
+
 // warehouse is a client with a key, of which assertions are taken.
 func warehouse(t *testing.T) (jose.Signer, func(*directory.Realm)) {
 	t.Helper()
@@ -67,7 +74,7 @@ func warehouse(t *testing.T) (jose.Signer, func(*directory.Realm)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signer, func(r *directory.Realm) {
+	return &keyed{signer, key}, func(r *directory.Realm) {
 		r.Relying = append(r.Relying, directory.RelyingParty{
 			ID: "warehouse", Name: "Warehouse", Home: "https://warehouse.example", RedirectURIs: []string{"https://warehouse.example/cb"}, Auth: directory.AuthPrivateKeyJWT, JWKS: set,
 			Grants: []string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials}, Scopes: []string{"openid", "orders"}, FirstParty: true,
