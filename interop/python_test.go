@@ -4,6 +4,7 @@ import "testing"
 
 // Debian's Authlib with requests: what it finds by discovery, it validates by its own rules.
 func TestREQ_B70_SEC_O3_Authlib(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	for _, scenario := range []string{"code", "notices", "signatures", "machine"} {
 		t.Run(scenario, func(t *testing.T) {
