@@ -172,8 +172,9 @@ public class App {
             var parameters = AlgorithmParameters.getInstance("EC");
             parameters.init(new ECGenParameterSpec("secp256r1"));
             var curve = parameters.getParameterSpec(ECParameterSpec.class);
+            var published = call(HttpRequest.newBuilder(URI.create(endpoint("jwks_uri")))).getAsJsonArray("keys");
             keys.clear();
-            for (JsonElement e : call(HttpRequest.newBuilder(URI.create(endpoint("jwks_uri")))).getAsJsonArray("keys")) {
+            for (JsonElement e : published) {
                 var k = e.getAsJsonObject();
                 if (!"P-256".equals(text(k, "crv"))) continue;
                 var point = new ECPoint(new BigInteger(1, decode(text(k, "x"))), new BigInteger(1, decode(text(k, "y"))));
