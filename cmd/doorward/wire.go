@@ -18,6 +18,7 @@ import (
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/totp"
+	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/oidc"
@@ -94,6 +95,7 @@ type house struct {
 	login     *login.Service
 	people    *admin.People
 	provider  *oidc.Provider
+	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
 	site      *web.Site
 	mux       *http.ServeMux
@@ -149,12 +151,17 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		Store: sqlstore.For[oidc.Tx](g.store), Ring: g.ring, Logins: h.login, Realms: h.cache, Fetch: fetch(h.outbound), Clock: g.clock, Epoch: g.store.Epoch,
 		Log: g.log, Count: h.metrics.Count, Record: g.store.RecordLater,
 	})
+	h.guard = forwardauth.New(forwardauth.Options{
+		Store: sqlstore.For[forwardauth.Tx](g.store), Ring: g.ring, Logins: h.login, Realms: h.cache, Keys: h.provider.Keys, Clock: g.clock,
+		Epoch: g.store.Epoch, Log: g.log, Count: h.metrics.Count,
+	})
 
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
-		signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages)
+		signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
 	signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected}).Mount(h.site, h.mux)
 	h.provider.Mount(h.site, h.mux)
+	h.guard.Mount(h.site, h.mux)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
@@ -182,6 +189,9 @@ func (h *house) refresh(ctx context.Context) {
 
 // landing is where people go who were let in: on to the application that sent them, or to a section of their account.
 func (h *house) landing(r *http.Request, id string) string {
+	if to := h.guard.Landing(r, id); to != "" {
+		return to
+	}
 	if to := h.provider.Landing(r, id); to != "" {
 		return to
 	}
@@ -207,11 +217,20 @@ func (h *house) hashing(realm string) password.Params {
 	return password.Params(r.Password)
 }
 
-// door is the one door of all realms.
+// door is the one door of all realms and of the hosts they guard.
 func (h *house) door() server.Door {
 	return server.Door{
-		Name: "realm", Serves: h.cache.Serves, Handler: h.site.Handler(h.mux),
-		Pattern: func(r *http.Request) string { _, p := h.mux.Handler(r); return p },
+		Name: "realm", Serves: h.cache.Serves, Handler: h.guard.Handler(h.site.Handler(h.mux)), Asked: h.guard.Asked,
+		Told: func(r *http.Request, o server.Original) *http.Request {
+			return forwardauth.Told(r, forwardauth.Said(o))
+		},
+		Pattern: func(r *http.Request) string {
+			if h.guard.Asked(r) {
+				return h.guard.Pattern(r)
+			}
+			_, p := h.mux.Handler(r)
+			return p
+		},
 	}
 }
 

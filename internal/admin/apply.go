@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -163,9 +164,33 @@ func current(tx RealmTx, file string, r directory.Realm) (old directory.Realm, e
 			old = have
 		case have.Host == r.Host:
 			return old, tomlfile.Problems{{File: file, Key: "host", Reason: r.Host + " is the host of realm " + have.ID + " already"}}
+		default:
+			if name := shared(r, have); name != "" {
+				return old, tomlfile.Problems{{File: file, Key: "relying_party.hosts", Reason: name + " belongs to realm " + have.ID + " already"}}
+			}
 		}
 	}
 	return old, nil
+}
+
+// shared finds a host name that two realms would both answer for: guarded by both, or guarded by one and the other's own.
+func shared(a, b directory.Realm) string {
+	names := func(r directory.Realm) map[string]bool {
+		out := map[string]bool{r.Host: true}
+		for _, rp := range r.Relying {
+			for _, entry := range rp.Hosts {
+				out[directory.GuardedName(entry)] = true
+			}
+		}
+		return out
+	}
+	have := names(b)
+	for _, name := range slices.Sorted(maps.Keys(names(a))) {
+		if have[name] {
+			return name
+		}
+	}
+	return ""
 }
 
 // staff makes the realm's own organization, or gives it the operator's name.

@@ -37,9 +37,16 @@ type Cache struct {
 }
 
 type cached struct {
-	byID   map[string]*login.Realm
-	byHost map[string]*directory.Realm
-	all    []*directory.Realm
+	byID    map[string]*login.Realm
+	byHost  map[string]*directory.Realm
+	guarded map[string]guarded // by entry of hosts, with its port
+	names   map[string]bool    // of guarded hosts, without port
+	all     []*directory.Realm
+}
+
+type guarded struct {
+	realm *login.Realm
+	by    *directory.RelyingParty
 }
 
 // NewCache makes a Cache and fills it.
@@ -55,7 +62,9 @@ func (c *Cache) Refresh(ctx context.Context) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	old := c.now.Load()
-	next := &cached{byID: map[string]*login.Realm{}, byHost: map[string]*directory.Realm{}}
+	next := &cached{
+		byID: map[string]*login.Realm{}, byHost: map[string]*directory.Realm{}, guarded: map[string]guarded{}, names: map[string]bool{},
+	}
 	err := c.store.Read(ctx, func(tx CacheTx) error {
 		versions, err := tx.RealmVersions()
 		if err != nil {
@@ -89,6 +98,7 @@ func (c *Cache) Refresh(ctx context.Context) error {
 		next.byHost[r.Host] = &r.Realm
 		next.all = append(next.all, &r.Realm)
 	}
+	next.guard(c.log)
 	slices.SortFunc(next.all, func(a, b *directory.Realm) int { return cmp.Compare(a.ID, b.ID) })
 	c.now.Store(next)
 	return nil
@@ -108,8 +118,50 @@ func (c *Cache) ByHost(host string) (*directory.Realm, bool) {
 	return r, ok
 }
 
-// Serves reports whether the host is the door of a realm.
-func (c *Cache) Serves(host string) bool { _, ok := c.ByHost(host); return ok }
+// guard collects the guarded hosts. One that two realms claim, or that is a realm's own door, is nobody's: whose people
+// would come in must not depend on an order. Applying a file refuses both; this is for what was written past it.
+func (n *cached) guard(log *slog.Logger) {
+	for _, r := range n.byID {
+		for i := range r.Relying {
+			for _, entry := range r.Relying[i].Hosts {
+				name := directory.GuardedName(entry)
+				if _, taken := n.byHost[name]; taken || n.names[name] {
+					log.Error("a guarded host is claimed twice; it stays closed", slog.String("realm", r.ID), slog.String("host", entry))
+					n.names[name] = true
+					for other := range n.guarded {
+						if directory.GuardedName(other) == name {
+							delete(n.guarded, other)
+						}
+					}
+					continue
+				}
+				n.names[name] = true
+				n.guarded[entry] = guarded{r, &r.Relying[i]}
+			}
+		}
+	}
+}
+
+// Serves reports whether the host is the door of a realm, or one that forward-auth guards.
+func (c *Cache) Serves(host string) bool {
+	now := c.now.Load()
+	_, ok := now.byHost[host]
+	return ok || now.names[host]
+}
+
+// Guards reports whether forward-auth guards the host: lower case, without port.
+func (c *Cache) Guards(host string) bool {
+	now := c.now.Load()
+	_, own := now.byHost[host]
+	return now.names[host] && !own
+}
+
+// Guard finds the application that a guarded host belongs to, and its realm. host is as the realm file writes it: lower
+// case, with its port where that is not 443.
+func (c *Cache) Guard(host string) (*login.Realm, *directory.RelyingParty, bool) {
+	g, ok := c.now.Load().guarded[host]
+	return g.realm, g.by, ok
+}
 
 // All lists the realms by id.
 func (c *Cache) All() []*directory.Realm { return c.now.Load().all }

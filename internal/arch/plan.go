@@ -65,6 +65,10 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/totp", "internal/directory", "internal/fault",
 		"internal/login", "internal/mail", "internal/secret", "internal/web", "internal/web/catalog",
 	}},
+	"internal/forwardauth": {doors, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/session", "internal/token", "internal/web",
+	}},
 	"internal/oidc": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
 		"internal/secret", "internal/session", "internal/token", "internal/web",
@@ -96,9 +100,10 @@ var Plan = map[string]Room{
 
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/totp", "internal/demo", "internal/directory", "internal/fault", "internal/job", "internal/login",
-		"internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server", "internal/sqlstore",
-		"internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console", "internal/web/help",
+		"internal/authn/totp", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
+		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
+		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
+		"internal/web/help",
 		"internal/web/signin", "realms",
 	}},
 
@@ -111,7 +116,7 @@ var Plan = map[string]Room{
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
-		"internal/directory", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+		"internal/directory", "internal/forwardauth", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/signin", "realms",
 	}},
@@ -144,6 +149,7 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 var sideways = map[string][]string{
 	"internal/admin":       {"internal/login"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
+	"internal/forwardauth": {"internal/web"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/oidc":        {"internal/web"},
 	"internal/secret":      {"internal/fault"},

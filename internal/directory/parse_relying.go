@@ -235,22 +235,6 @@ func (c *check) sector(at string, rp *RelyingParty) {
 	}
 }
 
-// guarded checks the host names of forward-auth: one application answers for each.
-func (c *check) guarded(at string, rp *RelyingParty, seen map[string]string) {
-	c.each(at+".hosts", rp.Hosts, func(path, s string) {
-		host, err := CanonicalHost(s)
-		switch other, taken := seen[s]; {
-		case err != nil || host != s:
-			c.Bad(path, "a host name in lower case without port")
-		case s == c.r.Host:
-			c.Bad(path, "is the host of the realm itself")
-		case taken && other != rp.ID:
-			c.Bad(path, "%q is guarded for %q already", s, other)
-		}
-		seen[s] = rp.ID
-	})
-}
-
 // each checks the entries of a list: not too many, each once.
 func (c *check) each(path string, list []string, one func(path, s string)) {
 	if len(list) > relyingListLimit {

@@ -129,6 +129,14 @@ const (
 	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
+// What a guarded application may be told in plain headers, beside the signed assertion and Remote-User.
+const (
+	ForwardEmail        = "email"        // Remote-Email
+	ForwardName         = "name"         // Remote-Name
+	ForwardOrganization = "organization" // Remote-Organization
+	ForwardGroups       = "groups"       // Remote-Groups
+)
+
 // FAPI2 is the profile of a relying party for which the strict choices of the FAPI 2.0 Security Profile are made.
 const FAPI2 = "fapi2"
 
@@ -163,7 +171,8 @@ type RelyingParty struct {
 	Pairwise             bool     `toml:"pairwise" json:"pairwise,omitempty"`                                         // another sub per sector (OpenID Connect Core 8.1)
 	SectorIdentifier     string   `toml:"sector_identifier" json:"sector_identifier,omitempty"`                       // host name that several clients share
 	Resources            []string `toml:"resources" json:"resources,omitempty"`                                       // audiences it may ask tokens for (RFC 8707)
-	Hosts                []string `toml:"hosts" json:"hosts,omitempty"`                                               // host names that forward-auth guards for it
+	Hosts                []string `toml:"hosts" json:"hosts,omitempty"`                                               // hosts that forward-auth guards for it, with :PORT where it is not 443
+	ForwardHeaders       []string `toml:"forward_headers" json:"forward_headers,omitempty"`                           // what it is told in plain headers, of Forward…
 
 	PolicyLine int `toml:"-" json:"-"` // line of the file on which Policy begins, or the relying party; 0 when it came from the store
 	KeysLine   int `toml:"-" json:"-"` // and JWKS

@@ -44,6 +44,7 @@ type Tx interface {
 	AddSession(session.Session) error
 	RenewSession(session.Session) error
 	SessionByHash(hash []byte) (session.Session, error)
+	Session(realm, id string) (session.Session, error)
 	TouchSession(id string, seen time.Time) error
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)
 	EndSessions(realm, person, exceptID, why string, now time.Time) (int, error)

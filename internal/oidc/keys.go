@@ -57,6 +57,11 @@ func (p *Provider) keys(ctx context.Context, realm string) (*token.KeySet, error
 	return set, nil
 }
 
+// Keys are the signing keys of a realm, for the other doors that sign in its name.
+func (p *Provider) Keys(ctx context.Context, realm string) (*token.KeySet, error) {
+	return p.keys(ctx, realm)
+}
+
 // Rotate does what the plan of every realm's keys asks for. It is run as a job and may be run at any time.
 func (p *Provider) Rotate(ctx context.Context, realms []string) error {
 	for _, id := range realms {

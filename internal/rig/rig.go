@@ -20,6 +20,7 @@ import (
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/totp"
 	"doorward/internal/directory"
+	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/oidc"
 	"doorward/internal/selfservice"
@@ -46,6 +47,7 @@ type Rig struct {
 	Login     *login.Service
 	People    *admin.People
 	Provider  *oidc.Provider
+	Guard     *forwardauth.Door
 	Passwords *password.Method
 	Handler   http.Handler
 	Log       *Log
@@ -135,6 +137,10 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	r.Provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,
 	})
+	r.Guard = forwardauth.New(forwardauth.Options{
+		Store: sqlstore.For[forwardauth.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Keys: r.Provider.Keys, Clock: r.Clock.Now,
+		Epoch: store.Epoch, Log: log,
+	})
 	r.Handler = r.Doors(r.Login)
 }
 
@@ -151,21 +157,25 @@ func (r *Rig) fetch(ctx context.Context, uri string) ([]byte, time.Duration, err
 func (r *Rig) Doors(auth Auth) http.Handler {
 	site := web.New(web.Options{
 		Realms: r.Realms, Keys: testdb.Ring(), Clock: r.Clock.Now, Log: r.logger(),
-	}, signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages)
+	}, signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
 	signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected}).Mount(site, mux)
 	r.Provider.Mount(site, mux)
+	r.Guard.Mount(site, mux)
 	help.New(site).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)
 	(&console.Door{Site: site, Auth: auth, People: r.People}).Mount(mux)
-	return site.Handler(mux)
+	return r.Guard.Handler(site.Handler(mux))
 }
 
 // landing is where people go who were let in.
 func (r *Rig) landing(req *http.Request, id string) string {
+	if to := r.Guard.Landing(req, id); to != "" {
+		return to
+	}
 	if to := r.Provider.Landing(req, id); to != "" {
 		return to
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"doorward/internal/forwardauth"
 	"doorward/internal/rig/walker"
 	"doorward/internal/server"
 )
@@ -57,7 +58,12 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 
 // doors are what the program mounts on its listener.
 func (r *Rig) doors() []server.Door {
-	return []server.Door{{Name: "realm", Serves: r.Realms.Serves, Handler: r.Handler}}
+	return []server.Door{{
+		Name: "realm", Serves: r.Realms.Serves, Handler: r.Handler, Asked: r.Guard.Asked,
+		Told: func(req *http.Request, o server.Original) *http.Request {
+			return forwardauth.Told(req, forwardauth.Said(o))
+		},
+	}}
 }
 
 // TLS is what a client of the rig trusts: its local CA, at its time. The certificates, if any, are shown to every server

@@ -16,6 +16,8 @@ import (
 //   - A hop that cannot be read ends the walk: the client is then the last hop that was understood. Nothing is guessed.
 //   - Every header that claims to say who is calling, for which host, or with which certificate is removed before any
 //     handler runs, in every spelling, and counted. A header a handler never sees cannot be believed by it.
+//   - One exception: a door that answers a proxy's questions about another request (forward-auth) is handed what a
+//     configured proxy says about that request, beside the headers and for those questions only (Door.Told).
 //   - Names with an underscore are removed altogether: some proxies pass them on as if it were a hyphen.
 //   - The result stands in Request.RemoteAddr. It is for throttling and for people to read, never a reason to let
 //     anybody in. Links are built from the configuration alone.
@@ -167,9 +169,33 @@ func peerOf(remote string) netip.Addr {
 var strange = []string{
 	"forwarded", "xforwarded*", "via", "xrealip", "realip", "clientip", "xclientip", "xclusterclientip", "trueclientip",
 	"cfconnectingip*", "fastlyclientip", "flyclientip", "xazure*", "xappengineuserip", "xoriginatingip", "xremoteip", "xremoteaddr",
-	"xprotousessl", "xurlscheme", "frontendhttps", "xhost", "xoriginalhost", "xoriginalurl", "xrewriteurl", "xhttpmethod*", "xmethodoverride",
+	"xprotousessl", "xurlscheme", "frontendhttps", "xhost", "xoriginalhost", "xoriginalurl", "xoriginalmethod",
+	"xrewriteurl", "xhttpmethod*", "xmethodoverride",
 	"clientcert*", "xclientcert*", "xsslclient*", "sslclient*", "xarrclientcert", "xforwardedclientcert", "xssl*", "xtlsclient*", "xamznmtls*",
 	"remoteuser", "xremoteuser", "xuser", "xauthenticateduser", "xwebauthuser", "xauthrequest*", "xenvoy*", "proxy", "earlydata",
+}
+
+// Original is what a proxy says about the request it asks about, every value as it came: the headers X-Forwarded-Method,
+// -Proto, -Host and -Uri, X-Original-URL and X-Original-Method. Whoever reads it decides what to do with two values.
+type Original struct {
+	Method, Proto, Host, URI []string
+	URL, URLMethod           []string
+}
+
+// Original takes what the peer says about another request out of the headers, so that Admit finds it no more. ok is false,
+// and nothing is taken, when the peer is no configured proxy: from anybody else it is a lie (SEC N-2).
+func (e Edge) Original(r *http.Request) (o Original, ok bool) {
+	if !e.Trusts(peerOf(r.RemoteAddr)) {
+		return o, false
+	}
+	for name, to := range map[string]*[]string{
+		"X-Forwarded-Method": &o.Method, "X-Forwarded-Proto": &o.Proto, "X-Forwarded-Host": &o.Host, "X-Forwarded-Uri": &o.URI,
+		"X-Original-Url": &o.URL, "X-Original-Method": &o.URLMethod,
+	} {
+		*to = r.Header[name]
+		delete(r.Header, name)
+	}
+	return o, true
 }
 
 // Admit rewrites RemoteAddr to the client and removes what only this place may read. dropped is called with a name of

@@ -40,9 +40,14 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rec.Header().Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
 	wrong := misdirected(r)
-	f.edge.Admit(r, func(name string) { f.c.Metrics.dropped.WithLabelValues(name).Inc() })
 	host := hostOf(r.Host)
 	d := f.doorOf(host)
+	told := false
+	var original Original
+	if d != nil && d.Asked != nil && d.Asked(r) {
+		original, told = f.edge.Original(r)
+	}
+	f.edge.Admit(r, func(name string) { f.c.Metrics.dropped.WithLabelValues(name).Inc() })
 	defer f.finish(rec, r, d, host, began)
 	switch {
 	case d == nil:
@@ -50,6 +55,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case wrong:
 		f.refuse(rec, "other-connection", "This connection was opened for another address. Please load the page again.")
 	default:
+		if told {
+			r = d.Told(r, original)
+		}
 		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 			// A stream ends only with its context: it must not hold up the end of the server. Browsers come back by themselves.
 			ctx, cancel := context.WithCancel(r.Context())

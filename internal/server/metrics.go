@@ -36,6 +36,7 @@ var counted = []struct {
 	{"client_keys", "Key sets of applications fetched from their jwks_uri, by whether they could be read.", []string{"result"}},
 	{"token_reuse", "Codes and refresh tokens that came a second time: what they had given was ended.", []string{"why"}},
 	{"device_grant", "Devices that asked to be connected, by how far they came: asked, wrong-code, allowed, denied, fetched.", []string{"result"}},
+	{"forward_auth_checks", "Questions of proxies about requests to guarded applications, by answer.", []string{"result"}},
 	{"logout_delivery", "Applications told that a session ended, by whether they took it.", []string{"result"}},
 	{"job", "Runs of periodic work, by name and result.", []string{"name", "result"}},
 }

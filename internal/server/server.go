@@ -47,6 +47,11 @@ type Door struct {
 	// its holder has the key: it stands, unverified, in Request.TLS.PeerCertificates, empty where none was shown. At every
 	// other door that is always empty.
 	AsksCertificate bool
+
+	// Asked reports whether a request is a proxy's question about another request. Told hands on what a configured proxy
+	// says about that one; it is not called for anybody else. Both may be nil, for a door that nobody asks.
+	Asked func(*http.Request) bool
+	Told  func(*http.Request, Original) *http.Request
 }
 
 // Config is what a Server is made of. All but Certificates (with Settings.Plain), Ready and Metrics are needed.
