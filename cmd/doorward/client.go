@@ -140,7 +140,11 @@ func describe(r directory.Realm, rp directory.RelyingParty) relying {
 	out.Sent = append(out.Sent, rp.Home+" (from the person's page)")
 	if len(rp.Hosts) > 0 {
 		out.Kind = "guarded"
-		may("be reached as %s by who is signed in", strings.Join(rp.Hosts, ", "))
+		may("be reached as %s by who is signed in, through a proxy that asks (forward-auth)", strings.Join(rp.Hosts, ", "))
+		may("know who they are, with name, address, organization and role, in an assertion signed for it alone; and %s in plain headers", plainHeaders(rp))
+		for _, entry := range rp.Hosts {
+			out.Sent = append(out.Sent, "https://"+entry+"/.doorward/callback (with a ticket, after a sign-in)")
+		}
 	}
 	if rp.Auth != "" {
 		out.Kind = "client"
@@ -172,10 +176,21 @@ func describe(r directory.Realm, rp directory.RelyingParty) relying {
 	if o, err := authn.ParseOverlay(rp.Policy); err == nil && strings.TrimSpace(rp.Policy) != "" {
 		may("be entered only under the realm's policy and its own: %s", strings.Join(strings.Fields(strings.ReplaceAll(strings.TrimSpace(o.String()), "\n", "; ")), " "))
 	}
-	if len(rp.ACR) > 0 {
+	if len(rp.ACR) > 0 && rp.Auth != "" {
 		may("be entered only with %s, unless it asks for something else", strings.Join(rp.ACR, " or "))
+	} else if len(rp.ACR) > 0 {
+		may("be entered only with %s", strings.Join(rp.ACR, " or "))
 	}
 	return out
+}
+
+// plainHeaders are the headers that a guarded application is told in.
+func plainHeaders(rp directory.RelyingParty) string {
+	names := []string{"Remote-User"}
+	for _, h := range rp.ForwardHeaders {
+		names = append(names, "Remote-"+strings.ToUpper(h[:1])+h[1:])
+	}
+	return strings.Join(names, ", ")
 }
 
 var grantWords = map[string]string{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,4 +126,66 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// Whose people come in at a guarded host never depends on an order: a name that two claim is refused when a file is
+// applied, and closed where it was written past that.
+func TestREQ_B70_AGuardedHostBelongsToOne(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		a := realmsOf(store)
+		with := func(text []byte, hosts string) []byte {
+			return append(slices.Clone(text), "\n[[relying_party]]\nid = \"wiki\"\nname = \"Wiki\"\nhome = \"https://wiki.example/\"\nhosts = "+hosts+"\n"...)
+		}
+		if _, err := a.Apply(t.Context(), "shop.toml", with(realms.Shop, `["wiki.example", "docs.example:8443"]`), false); err != nil {
+			t.Fatal(err)
+		}
+		for _, taken := range []string{`["wiki.example"]`, `["other.example", "docs.example"]`, `["docs.example:9443"]`, `["shop.localhost"]`} {
+			if _, err := a.Apply(t.Context(), "wealth.toml", with(realms.Wealth, taken), false); err == nil || !strings.Contains(err.Error(), "belongs to realm shop already") {
+				t.Errorf("%s: %v", taken, err)
+			}
+		}
+		if _, err := a.Apply(t.Context(), "wealth.toml", with(realms.Wealth, `["vault.example"]`), false); err != nil {
+			t.Fatal(err)
+		}
+		c, err := admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](store), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, realm := range map[string]string{
+			"wiki.example": "shop", "docs.example:8443": "shop", "vault.example": "wealth", "docs.example": "", "wiki.example:8443": "", "shop.localhost": "", "other.example": "",
+		} {
+			r, rp, ok := c.Guard(host)
+			if ok != (realm != "") || ok && (r.ID != realm || rp.ID != "wiki") {
+				t.Errorf("%s is guarded: %t, %v", host, ok, r)
+			}
+		}
+		for host, want := range map[string][2]bool{
+			"wiki.example": {true, true}, "docs.example": {true, true}, "shop.localhost": {true, false}, "docs.example:8443": {false, false}, "other.example": {false, false},
+		} {
+			if got := [2]bool{c.Serves(host), c.Guards(host)}; got != want {
+				t.Errorf("%s is served, guarded: %v", host, got)
+			}
+		}
+		for _, claimed := range []string{"wiki.example", "shop.localhost"} { // past the rules
+			if err := store.Write(t.Context(), func(tx *sqlstore.Tx) error {
+				r, err := tx.Realm("wealth")
+				if err != nil {
+					return err
+				}
+				r.Relying[len(r.Relying)-1].Hosts = []string{claimed}
+				return tx.PutRealm(r)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, ok := c.Guard(claimed); ok {
+				t.Errorf("%s is somebody's", claimed)
+			}
+			if r, ok := c.ByHost("shop.localhost"); !ok || r.ID != "shop" || c.Guards("shop.localhost") {
+				t.Error("the realm's own host is not its own any more")
+			}
+		}
+	})
 }

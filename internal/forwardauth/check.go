@@ -118,7 +118,6 @@ func navigates(r *http.Request, method string) bool {
 
 // pass is what a cookie opens: one host, for one application, while its session lives.
 type pass struct {
-	host    string
 	rp      *directory.RelyingParty // as it was; another one means that the realm changed
 	session session.Session
 	enough  bool // by the policies of realm, organization and application
@@ -138,12 +137,12 @@ var errOver = fault.New(fault.Expired, "session-over")
 // pass finds what a cookie opens, from memory where that is young enough. It fails with fault.Expired where nobody is
 // signed in.
 func (d *Door) pass(ctx context.Context, o original, cookie secret.Text) (*pass, error) {
-	key := sha256.Sum256([]byte(cookie))
+	key := passKey{sha256.Sum256([]byte(cookie)), o.host}
 	now, epoch := d.Clock(), d.Epoch()
 	old := d.passes.get(key)
 	if old != nil {
 		age := now.Sub(old.at)
-		fresh := old.epoch == epoch && age >= 0 && age < liveFor && old.host == o.host && old.rp == o.rp && old.session.Live(now)
+		fresh := old.epoch == epoch && age >= 0 && age < liveFor && old.rp == o.rp && old.session.Live(now)
 		if fresh && (!old.enough || young(old, now)) {
 			return old, nil
 		}
@@ -193,7 +192,7 @@ func (d *Door) look(ctx context.Context, o original, cookie secret.Text, now tim
 	if signed.Person.ID != auth.Person {
 		return nil, errOver
 	}
-	p := &pass{host: o.host, rp: o.rp, session: signed.Session, at: now}
+	p := &pass{rp: o.rp, session: signed.Session, at: now}
 	if p.enough, err = d.Logins.Suffices(ctx, signed, goalOf(o.rp), time.Time{}); err != nil {
 		return nil, err
 	}
@@ -214,18 +213,20 @@ func (d *Door) about(o original, s login.Signed) (token.Forward, [][2]string) {
 		AuthTime: what.AuthTime, ACR: what.ACR, AMR: what.AMR, Session: s.Session.ID,
 		Profile: token.UserinfoClaims(*o.rp, told, token.ClaimsRequest{}, o.realm.Zone, s.Person, s.Organization),
 	}
-	plain := [][2]string{{headerUser, printable(c.Subject)}}
-	for _, one := range o.rp.ForwardHeaders {
-		switch one {
-		case directory.ForwardEmail:
-			plain = append(plain, [2]string{"Remote-Email", printable(c.Email)})
-		case directory.ForwardName:
-			plain = append(plain, [2]string{"Remote-Name", printable(c.Name)})
-		case directory.ForwardOrganization:
-			plain = append(plain, [2]string{"Remote-Organization", printable(c.OrganizationName)})
-		case directory.ForwardGroups:
-			plain = append(plain, [2]string{"Remote-Groups", printable(strings.Join(c.Roles, ","))})
+	open := func(what, value string) string {
+		if slices.Contains(o.rp.ForwardHeaders, what) {
+			return printable(value)
 		}
+		return ""
+	}
+	// All of them stand in every answer, empty where the application is not told: some proxies leave what the client wrote
+	// in the place of a header that does not come.
+	plain := [][2]string{
+		{headerUser, printable(c.Subject)},
+		{"Remote-Email", open(directory.ForwardEmail, c.Email)},
+		{"Remote-Name", open(directory.ForwardName, c.Name)},
+		{"Remote-Organization", open(directory.ForwardOrganization, c.OrganizationName)},
+		{"Remote-Groups", open(directory.ForwardGroups, strings.Join(c.Roles, ","))},
 	}
 	return c, plain
 }
@@ -278,20 +279,26 @@ func (d *Door) hash(kind string, s secret.Text) []byte {
 // passesKept bounds the memory of what is kept.
 const passesKept = 1 << 14
 
-// passes keeps what was looked up, by the SHA-256 of the cookie. What it hands out is never changed afterwards.
-type passes struct {
-	mu    sync.Mutex
-	byKey map[[32]byte]*pass
+// passKey is the SHA-256 of a cookie and the host it was shown at: what one opens is never told at another.
+type passKey struct {
+	cookie [32]byte
+	host   string
 }
 
-func (c *passes) get(key [32]byte) *pass {
+// passes keeps what was looked up. What it hands out is never changed afterwards.
+type passes struct {
+	mu    sync.Mutex
+	byKey map[passKey]*pass
+}
+
+func (c *passes) get(key passKey) *pass {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.byKey[key]
 }
 
 // put keeps p unless something newer is there: looked up later, or in a later epoch.
-func (c *passes) put(key [32]byte, p *pass) {
+func (c *passes) put(key passKey, p *pass) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if have := c.byKey[key]; have != nil && (have.epoch > p.epoch || have.epoch == p.epoch && have.at.After(p.at)) {
@@ -303,7 +310,7 @@ func (c *passes) put(key [32]byte, p *pass) {
 	c.byKey[key] = p
 }
 
-func (c *passes) drop(key [32]byte) {
+func (c *passes) drop(key passKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.byKey, key)

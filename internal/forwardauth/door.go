@@ -79,7 +79,7 @@ func New(o Options) *Door {
 	if o.Count == nil {
 		o.Count = func(string, ...string) {}
 	}
-	return &Door{Options: o, passes: passes{byKey: map[[32]byte]*pass{}}}
+	return &Door{Options: o, passes: passes{byKey: map[passKey]*pass{}}}
 }
 
 // Mount adds the pages on the realm's own host.

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func request(peer string, headers ...string) *http.Request {
@@ -156,4 +159,51 @@ func FuzzSEC_N3_Edge(f *testing.F) {
 			t.Fatalf("%q: %s %v", claim, r.RemoteAddr, r.Header)
 		}
 	})
+}
+
+// What a proxy says of another request is handed on to a door that was asked for it, from configured proxies only, and
+// reaches no handler as a header either way.
+func TestSEC_N2_AProxysWordsAboutAnotherRequestGoOneWay(t *testing.T) {
+	names := []string{"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Original-URL", "X-Original-Method"}
+	for _, c := range []struct {
+		peer        string
+		asked, told bool
+	}{
+		{"10.0.0.1:1", true, true}, {"10.0.0.1:1", false, false}, {"203.0.113.9:1", true, false}, {"203.0.113.9:1", false, false},
+	} {
+		var got *Original
+		var left http.Header
+		d := Door{
+			Name: "x", Serves: func(string) bool { return true }, Asked: func(*http.Request) bool { return c.asked },
+			Told:    func(r *http.Request, o Original) *http.Request { got = &o; return r },
+			Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { left = r.Header.Clone() }),
+		}
+		m := NewMetrics()
+		s, err := New(Config{Settings: Settings{Plain: true, Proxies: []string{"10.0.0.0/8"}}, Clock: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: m}, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request(c.peer, "Cookie", "a=b", "X-Forwarded-For", "198.51.100.1")
+		r.TLS = nil
+		for _, n := range names {
+			r.Header.Add(n, "one "+n)
+			r.Header.Add(n, "two")
+		}
+		r.Header["X_Forwarded_Host"] = []string{"underscore"}
+		s.pages.Handler.ServeHTTP(httptest.NewRecorder(), r)
+		if len(left) != 1 || left.Get("Cookie") != "a=b" {
+			t.Errorf("%+v: the handler sees %v", c, left)
+		}
+		if (got != nil) != c.told {
+			t.Fatalf("%+v: told %t", c, got != nil)
+		}
+		if got == nil {
+			continue
+		}
+		for i, values := range [][]string{got.Method, got.Proto, got.Host, got.URI, got.URL, got.URLMethod} {
+			if !slices.Equal(values, []string{"one " + names[i], "two"}) {
+				t.Errorf("%s: %q", names[i], values)
+			}
+		}
+	}
 }
