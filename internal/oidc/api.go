@@ -41,7 +41,7 @@ func (p *Provider) api(h apiHandler) web.Handler {
 		}
 		c := &call{w: w, r: r, realm: realm, now: p.Clock()}
 		w.Header().Set("Cache-Control", "no-store")
-		if c.keys, err = p.keys(r.Context(), realm.ID); err == nil {
+		if c.keys, err = p.Keys(r.Context(), realm.ID); err == nil {
 			c.params, err = token.ParamsOf(r.PostForm)
 		}
 		if err == nil {

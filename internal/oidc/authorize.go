@@ -268,7 +268,7 @@ func (p *Provider) another(ctx context.Context, a asked, signed login.Signed, no
 	if expected != "" && expected != is || a.ask.Hint == "" {
 		return expected != "" && expected != is, nil
 	}
-	keys, err := p.keys(ctx, a.realm.ID)
+	keys, err := p.Keys(ctx, a.realm.ID)
 	if err != nil {
 		return false, err
 	}

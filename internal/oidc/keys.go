@@ -34,8 +34,8 @@ func (p *Provider) algs(r *login.Realm) []string {
 	return algs
 }
 
-// keys are the keys of a realm, from memory where nothing changed. A realm that has none yet gets them here.
-func (p *Provider) keys(ctx context.Context, realm string) (*token.KeySet, error) {
+// Keys are the keys of a realm, from memory where nothing changed. A realm that has none yet gets them here.
+func (p *Provider) Keys(ctx context.Context, realm string) (*token.KeySet, error) {
 	now, epoch := p.Clock(), p.Epoch()
 	p.mu.Lock()
 	have, ok := p.sets[realm]
@@ -55,11 +55,6 @@ func (p *Provider) keys(ctx context.Context, realm string) (*token.KeySet, error
 	p.sets[realm] = keySet{set: set, epoch: epoch, read: now}
 	p.mu.Unlock()
 	return set, nil
-}
-
-// Keys are the signing keys of a realm, for the other doors that sign in its name.
-func (p *Provider) Keys(ctx context.Context, realm string) (*token.KeySet, error) {
-	return p.keys(ctx, realm)
 }
 
 // Rotate does what the plan of every realm's keys asks for. It is run as a job and may be run at any time.

@@ -64,7 +64,7 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 func (p *Provider) farewell(r *http.Request, realm *login.Realm, params token.Params) (page LogoutPage, hint token.IDToken, err error) {
 	id := params["client_id"]
 	if raw := params["id_token_hint"]; raw != "" {
-		keys, err := p.keys(r.Context(), realm.ID)
+		keys, err := p.Keys(r.Context(), realm.ID)
 		if err != nil {
 			return page, hint, err
 		}
@@ -240,7 +240,7 @@ func (p *Provider) sendLogout(ctx context.Context, l token.Logout, now time.Time
 	if !ok || rp.BackchannelLogoutURI == "" {
 		return nil // it was taken away meanwhile
 	}
-	keys, err := p.keys(ctx, l.Realm)
+	keys, err := p.Keys(ctx, l.Realm)
 	if err != nil {
 		return err
 	}

@@ -183,7 +183,7 @@ var acrs = []string{"urn:doorward:acr:mfa", "urn:doorward:acr:3fa", "phr", "phrh
 
 // jwks is the published keys of the realm (RFC 7517).
 func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) error {
-	keys, err := p.keys(r.Context(), web.From(r).Realm.ID)
+	keys, err := p.Keys(r.Context(), web.From(r).Realm.ID)
 	if err != nil {
 		return err
 	}
