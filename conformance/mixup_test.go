@@ -293,6 +293,55 @@ func TestSEC_O8_ProofsForOneRealmAreNothingAtAnother(t *testing.T) {
 	})
 }
 
+// A request object names the realm that it is for, as an assertion does (RFC 9101 4).
+func TestSEC_O8_ARequestObjectForOneRealmIsNothingAtAnother(t *testing.T) {
+	twoRealms(t, func(t *testing.T, here, there *stage) {
+		b, a := there.browser(), there.ask(signed)
+		object := func(audience string) string {
+			now := there.rig.Clock.Now().Unix()
+			claims := map[string]any{"iss": signed.id, "aud": audience, "iat": now, "nbf": now, "exp": now + 60, "jti": random(22)}
+			for name := range a.params {
+				claims[name] = a.params.Get(name)
+			}
+			k := signed.key()
+			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: k}, (&jose.SignerOptions{}).WithType("oauth-authz-req+jwt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := jwt.Signed(signer).Claims(claims).Serialize()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return there.endpoint("authorization_endpoint") + "?" + url.Values{"client_id": {signed.id}, "request": {out}}.Encode()
+		}
+		there.page(there.open(b, object(here.issuer)))
+		there.trade(a, there.code(there.walk(b, a, there.open(b, object(there.issuer)))))
+	})
+}
+
+// One browser is signed in at both, to the same client. Leaving one realm is no farewell to the other.
+func TestSEC_O8_SigningOutOfOneRealmLeavesTheOther(t *testing.T) {
+	twoRealms(t, func(t *testing.T, here, there *stage) {
+		l := here.leaving()
+		beside := &leaving{stage: there, b: l.b, state: random(43)}
+		beside.got = there.signIn(l.b, there.ask(basic))
+		l.back(l.leave(), url.Values{"state": {l.state}})
+		l.in(false)
+		beside.in(true)
+		there.farewells()
+		if _, n := here.sites.last(basic.told()); n != 0 {
+			t.Errorf("the other realm told the client %d times", n)
+		}
+		here.farewells()
+		if _, n := here.sites.last(basic.told()); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if !there.alive(beside.got.access) || here.alive(l.got.access) {
+			t.Errorf("access tokens: there %v, here %v", there.alive(beside.got.access), here.alive(l.got.access))
+		}
+	})
+}
+
 // proof shows that a client holds a key, for one request (RFC 9449 4.2).
 func (s *stage) proof(k jose.JSONWebKey, method, address, access string) string {
 	s.Helper()
