@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -152,7 +153,10 @@ func describe(r directory.Realm, rp directory.RelyingParty) relying {
 			may("%s", grantWords[g])
 		}
 		may("ask for %s", scopeWords(rp.Scopes))
-		may("%s", authWords(rp))
+		may("%s", authWords(r, rp))
+		if words := boundWords(rp); words != "" {
+			may("%s", words)
+		}
 		if rp.RequireSigned {
 			may("ask only by requests that it signed (request objects)")
 		}
@@ -207,7 +211,22 @@ func scopeWords(scopes []string) string {
 	return strings.Join(scopes, ", ")
 }
 
-func authWords(rp directory.RelyingParty) string {
+// boundWords says what a token is bound to, empty for nothing.
+func boundWords(rp directory.RelyingParty) string {
+	switch {
+	case rp.RequireDPoP && rp.TLSBoundTokens:
+		return "use its tokens only with the certificate and the DPoP key for which it got them"
+	case rp.RequireDPoP:
+		return "use its tokens only with the DPoP key for which it got them"
+	case rp.TLSBoundTokens:
+		return "use its tokens only with the certificate for which it got them"
+	case rp.Strict():
+		return "use its tokens only with the certificate or DPoP key for which it got them"
+	}
+	return ""
+}
+
+func authWords(r directory.Realm, rp directory.RelyingParty) string {
 	switch rp.Auth {
 	case directory.AuthNone:
 		return "call the token endpoint without proving itself: it is a public client"
@@ -216,9 +235,10 @@ func authWords(rp directory.RelyingParty) string {
 	case directory.AuthPrivateKeyJWT:
 		return "prove itself by signing with its key (private_key_jwt)"
 	case directory.AuthTLS:
-		return "prove itself with a certificate of subject " + rp.TLSClientAuthSubject + " (tls_client_auth)"
+		name := cmp.Or(rp.TLSClientAuthSubject, rp.TLSClientAuthDNS, rp.TLSClientAuthURI, rp.TLSClientAuthIP, rp.TLSClientAuthEmail)
+		return "prove itself with a certificate of its CA for " + name + " (tls_client_auth), at " + r.MTLSHost()
 	}
-	return "prove itself with a certificate whose key it registered (" + rp.Auth + ")"
+	return "prove itself with the very certificate that it registered (" + rp.Auth + "), at " + r.MTLSHost()
 }
 
 // weak says what could be stronger, most important first.
@@ -232,7 +252,7 @@ func weak(rp directory.RelyingParty) (out []string) {
 	withCert := rp.Auth == directory.AuthTLS || rp.Auth == directory.AuthSelfSignedTLS
 	add(rp.Auth == directory.AuthNone, "it proves nothing about itself: whoever knows its id can pretend to be it up to the redirect address")
 	add(!withKey && !withCert && rp.Auth != directory.AuthNone, "its secret travels with each request: private_key_jwt proves the same without sending anything worth stealing")
-	add(!rp.RequireDPoP && !withCert, "its tokens work for whoever holds them: require_dpop binds them to a key")
+	add(boundWords(rp) == "", "its tokens work for whoever holds them: require_dpop or tls_bound_tokens binds them to a key")
 	add(!rp.RequirePAR && !rp.Strict() && rp.May(directory.GrantCode), "its requests pass through the browser, where they can be changed: require_par sends them directly")
 	add(rp.May(directory.GrantDevice), "device codes are phished: people allow what somebody else began")
 	add(rp.IDTokenAlg == "RS256", "RS256 is the oldest of the algorithms: ES256, EdDSA and PS256 are stronger")

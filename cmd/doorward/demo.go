@@ -153,7 +153,7 @@ func (d *running) serve(listener net.Listener, people []demo.Person, trust bool)
 	debug.SetMemoryLimit(idleMemory)
 	hosts := demo.Hosts()
 	for _, r := range d.house.cache.All() {
-		hosts = append(hosts, r.Host)
+		hosts = append(hosts, r.Host, directory.MTLSPrefix+r.Host) // also while no application shows a certificate yet
 	}
 	certs, ca, err := server.LocalCA(d.dir, hosts, d.clock.Now())
 	if err != nil {
@@ -171,7 +171,7 @@ func (d *running) serve(listener net.Listener, people []demo.Person, trust bool)
 	s, err := server.New(server.Config{
 		Settings:     server.Settings{Operations: net.JoinHostPort("127.0.0.1", "0")},
 		Certificates: certs, Clock: d.clock.Now, Log: d.ground.log, Ready: d.house.checks(), Metrics: d.house.metrics,
-	}, d.house.door(), server.Door{Name: "demo", Serves: pages.Serves, Pattern: pages.Pattern, Handler: pages})
+	}, append(d.house.doors(), server.Door{Name: "demo", Serves: pages.Serves, Pattern: pages.Pattern, Handler: pages})...)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

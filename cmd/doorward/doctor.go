@@ -69,6 +69,16 @@ func (c *call) examine(conf config, look func(string, error) bool) {
 	if look("certificates", err) && certs != nil && realms {
 		for _, r := range cache.All() {
 			look("certificate of "+r.Host, covers(certs, r.Host, c.clock()))
+			if mtls := r.MTLSHost(); mtls != "" {
+				look("certificate of "+mtls, covers(certs, mtls, c.clock()))
+			}
+		}
+	}
+	if realms && len(conf.Server.Proxies) > 0 && conf.Server.CertHeader == "" {
+		for _, r := range cache.All() {
+			if mtls := r.MTLSHost(); mtls != "" {
+				look("certificates shown at "+mtls, errors.New("behind a proxy they come in a header: server.certificate_header is missing"))
+			}
 		}
 	}
 	look("mail", g.mailAnswers(c.ctx))

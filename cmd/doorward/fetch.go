@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"doorward/internal/oidc"
+	"doorward/internal/clientkeys"
 )
 
 // keysLimit bounds a client's published keys, in bytes.
@@ -19,7 +19,7 @@ const keysLimit = 64 << 10
 
 // fetch reads the keys that a client publishes: from the https address of its entry and nowhere else (client follows no
 // redirects), JSON, and not more than keysLimit.
-func fetch(client *http.Client) oidc.Fetch {
+func fetch(client *http.Client) clientkeys.Fetch {
 	return func(ctx context.Context, uri string) ([]byte, time.Duration, error) {
 		if u, err := url.Parse(uri); err != nil || u.Scheme != "https" {
 			return nil, 0, fmt.Errorf("%q is not an https address", uri)

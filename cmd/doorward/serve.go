@@ -45,7 +45,7 @@ func (c *call) serve() error {
 	defer h.Close()
 	s, err := server.New(server.Config{
 		Settings: g.conf.Server, Certificates: certs, Clock: g.clock, Log: g.log, Ready: h.checks(), Metrics: h.metrics,
-	}, h.door())
+	}, h.doors()...)
 	if err != nil {
 		return err
 	}

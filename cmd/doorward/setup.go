@@ -30,6 +30,7 @@ operations = "127.0.0.1:9443"         # /healthz /readyz /metrics
 # plain = false                       # HTTP on a loopback address, for a proxy on this machine that speaks TLS
 # proxies = ["127.0.0.1"]             # whose word about the client's address counts
 # proxy_header = "X-Forwarded-For"    # or Forwarded (RFC 7239)
+# certificate_header = "Client-Cert"  # or X-Forwarded-Client-Cert: in which they name an application's certificate
 # hsts = true
 
 [mail]

@@ -99,6 +99,7 @@ type house struct {
 	outbound  *http.Client // to applications; follows no redirects
 	site      *web.Site
 	mux       *http.ServeMux
+	mtls      *http.ServeMux // what applications call where they show certificates
 	stops     []func()
 }
 
@@ -113,7 +114,7 @@ func outbound() *http.Client {
 
 // build makes the house on its ground. dev shows the gallery of pages.
 func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
-	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), outbound: outbound()}
+	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), mtls: http.NewServeMux(), outbound: outbound()}
 	defer func() {
 		if err != nil {
 			h.Close()
@@ -162,6 +163,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected}).Mount(h.site, h.mux)
 	h.provider.Mount(h.site, h.mux)
 	h.guard.Mount(h.site, h.mux)
+	h.provider.MountEndpoints(h.site, h.mtls)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
@@ -217,19 +219,26 @@ func (h *house) hashing(realm string) password.Params {
 	return password.Params(r.Password)
 }
 
-// door is the one door of all realms and of the hosts they guard.
-func (h *house) door() server.Door {
-	return server.Door{
-		Name: "realm", Serves: h.cache.Serves, Handler: h.guard.Handler(h.site.Handler(h.mux)), Asked: h.guard.Asked,
-		Told: func(r *http.Request, o server.Original) *http.Request {
-			return forwardauth.Told(r, forwardauth.Said(o))
+// doors are those of all realms: the endpoints where applications show certificates, and the pages with the hosts that
+// are guarded. A guarded host never stands before endpoints.
+func (h *house) doors() []server.Door {
+	return []server.Door{
+		{
+			Name: "mtls", Serves: func(host string) bool { _, ok := h.site.MTLSRealm(host); return ok }, AsksCertificate: true,
+			Handler: h.site.MTLSHandler(h.mtls), Pattern: func(r *http.Request) string { _, p := h.mtls.Handler(r); return p },
 		},
-		Pattern: func(r *http.Request) string {
-			if h.guard.Asked(r) {
-				return h.guard.Pattern(r)
-			}
-			_, p := h.mux.Handler(r)
-			return p
+		{
+			Name: "realm", Serves: h.cache.Serves, Handler: h.guard.Handler(h.site.Handler(h.mux)), Asked: h.guard.Asked,
+			Told: func(r *http.Request, o server.Original) *http.Request {
+				return forwardauth.Told(r, forwardauth.Said(o))
+			},
+			Pattern: func(r *http.Request) string {
+				if h.guard.Asked(r) {
+					return h.guard.Pattern(r)
+				}
+				_, p := h.mux.Handler(r)
+				return p
+			},
 		},
 	}
 }

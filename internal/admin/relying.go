@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"doorward/internal/authn"
+	"doorward/internal/clientcert"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/token"
@@ -37,8 +38,13 @@ func relying(file string, r directory.Realm, p *authn.Policies) (problems tomlfi
 			}
 		}
 		if strings.TrimSpace(rp.JWKS) != "" {
-			if reason := badKeys(rp.JWKS); reason != "" {
+			if reason := badKeys(rp); reason != "" {
 				bad(rp.KeysLine, "jwks", reason)
+			}
+		}
+		if strings.TrimSpace(rp.TLSClientAuthCA) != "" && rp.Auth == directory.AuthTLS {
+			if _, err := clientcert.Anchors(rp.TLSClientAuthCA); err != nil {
+				bad(rp.CALine, "tls_client_auth_ca", err.Error())
 			}
 		}
 	}
@@ -80,9 +86,11 @@ func kinds(r authn.Rules) (known []authn.Kind) {
 }
 
 // badKeys says what is wrong with a client's keys, empty when one of them can be used.
-func badKeys(set string) string {
-	keys, err := token.ParseClientKeys([]byte(set))
+func badKeys(rp directory.RelyingParty) string {
+	keys, err := token.ParseClientKeys([]byte(rp.JWKS))
 	switch f := fault.As(err); {
+	case err == nil && rp.Auth == directory.AuthSelfSignedTLS && !keys.HasCertificates():
+		return "no key in it has its certificate in x5c, which is what this client shows"
 	case err == nil && keys.Len() > 0:
 		return ""
 	case err == nil:

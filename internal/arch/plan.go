@@ -33,12 +33,14 @@ var Plan = map[string]Room{
 	"internal/secret":   {ground, []string{"internal/fault"}},
 	"internal/tomlfile": {ground, nil},
 
-	"internal/audit":     {nouns, []string{"internal/fault"}},
-	"internal/authn":     {nouns, []string{"internal/fault"}},
-	"internal/directory": {nouns, []string{"internal/fault", "internal/tomlfile"}},
-	"internal/job":       {nouns, nil},
-	"internal/mail":      {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
-	"internal/session":   {nouns, []string{"internal/authn", "internal/directory"}},
+	"internal/audit":      {nouns, []string{"internal/fault"}},
+	"internal/authn":      {nouns, []string{"internal/fault"}},
+	"internal/clientcert": {nouns, []string{"internal/directory", "internal/token"}},
+	"internal/clientkeys": {nouns, []string{"internal/directory", "internal/fault", "internal/token"}},
+	"internal/directory":  {nouns, []string{"internal/fault", "internal/tomlfile"}},
+	"internal/job":        {nouns, nil},
+	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
+	"internal/session":    {nouns, []string{"internal/authn", "internal/directory"}},
 	"internal/token": {nouns, []string{
 		"internal/authn", "internal/directory", "internal/fault", "internal/secret", "internal/session",
 	}},
@@ -49,8 +51,8 @@ var Plan = map[string]Room{
 	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
-		"internal/secret", "internal/token", "internal/tomlfile",
+		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
+		"internal/mail", "internal/secret", "internal/token", "internal/tomlfile",
 	}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
@@ -70,8 +72,8 @@ var Plan = map[string]Room{
 		"internal/session", "internal/token", "internal/web",
 	}},
 	"internal/oidc": {doors, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
-		"internal/secret", "internal/session", "internal/token", "internal/web",
+		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/fault",
+		"internal/login", "internal/mail", "internal/secret", "internal/session", "internal/token", "internal/web",
 	}},
 	"internal/web": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
@@ -100,7 +102,7 @@ var Plan = map[string]Room{
 
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/totp", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
+		"internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help",
@@ -116,7 +118,7 @@ var Plan = map[string]Room{
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
-		"internal/directory", "internal/forwardauth", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/signin", "realms",
 	}},
@@ -148,6 +150,8 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
 	"internal/admin":       {"internal/login"},
+	"internal/clientcert":  {"internal/directory", "internal/token"},
+	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/mail":        {"internal/audit", "internal/directory"},

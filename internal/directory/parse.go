@@ -91,6 +91,9 @@ func (c *check) door() {
 	if err != nil || host != r.Host {
 		c.Bad("host", "a host name in lower case without port, such as login.example.com")
 	}
+	if strings.HasPrefix(r.Host, MTLSPrefix) {
+		c.Bad("host", "%s stands before a realm's host where its applications show certificates: choose another name", MTLSPrefix)
+	}
 	if r.Origin == "" && !c.Has("origin") {
 		r.Origin = "https://" + r.Host
 	}

@@ -61,8 +61,9 @@ func (c *check) relying() {
 // linkOnly refuses what only a client can have.
 func (c *check) linkOnly(at string) {
 	for _, key := range []string{
-		"redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "secret_sha256", "jwks", "jwks_uri", "tls_client_auth_subject_dn", "grants",
-		"scopes", "id_token_alg", "userinfo_signed_response_alg", "profile", "require_par", "require_dpop", "dpop_nonce", "require_signed_request",
+		"redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "secret_sha256", "jwks", "jwks_uri", "tls_client_auth_subject_dn",
+		"tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email", "tls_client_auth_ca", "tls_bound_tokens",
+		"grants", "scopes", "id_token_alg", "userinfo_signed_response_alg", "profile", "require_par", "require_dpop", "dpop_nonce", "require_signed_request",
 		"pairwise", "sector_identifier", "resources",
 	} {
 		if c.Has(at + "." + key) {
@@ -117,12 +118,14 @@ func (c *check) profile(at string, rp *RelyingParty) {
 		c.Bad(at+".require_par", "profile %s wants pushed requests", FAPI2)
 	}
 	rp.RequirePAR = true
-	// Tokens are bound to a key of the client: to its certificate where it has one, else to a DPoP key.
-	if rp.Auth == AuthPrivateKeyJWT {
+	// Tokens are bound to a key of the client: to its certificate where it shows one, else to a DPoP key.
+	if !rp.ShowsCertificate() {
 		if c.Has(at+".require_dpop") && !rp.RequireDPoP {
-			c.Bad(at+".require_dpop", "profile %s wants tokens bound to a key: with %s that is DPoP", FAPI2, AuthPrivateKeyJWT)
+			c.Bad(at+".require_dpop", "profile %s wants tokens bound to a key: with %s that is DPoP, or tls_bound_tokens", FAPI2, AuthPrivateKeyJWT)
 		}
 		rp.RequireDPoP = true
+	} else if c.Has(at+".tls_bound_tokens") && !rp.TLSBoundTokens && !rp.RequireDPoP {
+		c.Bad(at+".tls_bound_tokens", "profile %s wants tokens bound to a key: to the certificate, or with require_dpop", FAPI2)
 	}
 	for key, alg := range map[string]string{"id_token_alg": rp.IDTokenAlg, "userinfo_signed_response_alg": rp.UserinfoAlg} {
 		if alg == "RS256" {
@@ -169,15 +172,7 @@ func (c *check) credentials(at string, rp *RelyingParty) {
 	} else if rp.RequireSigned && c.Has(at+".grants") && !rp.May(GrantCode) {
 		c.Bad(signed, "the grant %s is missing: it makes no requests", GrantCode)
 	}
-	switch dn := at + ".tls_client_auth_subject_dn"; {
-	case rp.Auth == AuthTLS:
-		c.line(dn, rp.TLSClientAuthSubject, 500)
-		if s := rp.TLSClientAuthSubject; s != "" && !strings.Contains(s, "=") {
-			c.Bad(dn, "the subject of its certificate as RFC 4514 writes it, such as CN=app.example.com,O=Example")
-		}
-	case c.Has(dn):
-		c.Bad(dn, "auth is %s: it is not looked at", rp.Auth)
-	}
+	c.certificate(at, rp)
 }
 
 func (c *check) grants(at string, rp *RelyingParty) {

@@ -151,11 +151,17 @@ type RelyingParty struct {
 	RedirectURIs         []string `toml:"redirect_uris" json:"redirect_uris,omitempty"`                         // compared letter by letter (SEC O-2)
 	PostLogoutURIs       []string `toml:"post_logout_redirect_uris" json:"post_logout_redirect_uris,omitempty"` // as redirect_uris
 	BackchannelLogoutURI string   `toml:"backchannel_logout_uri" json:"backchannel_logout_uri,omitempty"`
-	Auth                 string   `toml:"auth" json:"auth,omitempty"`                                                 // one of Auth…; empty for an application that is no client
-	SecretSHA256         string   `toml:"secret_sha256" json:"secret_sha256,omitempty"`                               // hex of SHA-256 of a random secret of 256 bits
-	JWKS                 string   `toml:"jwks" json:"jwks,omitempty"`                                                 // the client's public keys, a JWK set (RFC 7517 5)
-	JWKSURI              string   `toml:"jwks_uri" json:"jwks_uri,omitempty"`                                         // https; where they can be fetched instead
-	TLSClientAuthSubject string   `toml:"tls_client_auth_subject_dn" json:"tls_client_auth_subject_dn,omitempty"`     // RFC 4514
+	Auth                 string   `toml:"auth" json:"auth,omitempty"`                                             // one of Auth…; empty for an application that is no client
+	SecretSHA256         string   `toml:"secret_sha256" json:"secret_sha256,omitempty"`                           // hex of SHA-256 of a random secret of 256 bits
+	JWKS                 string   `toml:"jwks" json:"jwks,omitempty"`                                             // the client's public keys, a JWK set (RFC 7517 5)
+	JWKSURI              string   `toml:"jwks_uri" json:"jwks_uri,omitempty"`                                     // https; where they can be fetched instead
+	TLSClientAuthSubject string   `toml:"tls_client_auth_subject_dn" json:"tls_client_auth_subject_dn,omitempty"` // RFC 4514; with AuthTLS one of the five names
+	TLSClientAuthDNS     string   `toml:"tls_client_auth_san_dns" json:"tls_client_auth_san_dns,omitempty"`
+	TLSClientAuthURI     string   `toml:"tls_client_auth_san_uri" json:"tls_client_auth_san_uri,omitempty"`
+	TLSClientAuthIP      string   `toml:"tls_client_auth_san_ip" json:"tls_client_auth_san_ip,omitempty"`
+	TLSClientAuthEmail   string   `toml:"tls_client_auth_san_email" json:"tls_client_auth_san_email,omitempty"`
+	TLSClientAuthCA      string   `toml:"tls_client_auth_ca" json:"tls_client_auth_ca,omitempty"`                     // PEM: whose certificates count, with AuthTLS
+	TLSBoundTokens       bool     `toml:"tls_bound_tokens" json:"tls_bound_tokens,omitempty"`                         // RFC 8705 3: tokens are bound to the client's certificate
 	Grants               []string `toml:"grants" json:"grants,omitempty"`                                             // of Grant…
 	Scopes               []string `toml:"scopes" json:"scopes,omitempty"`                                             // what it may ask for
 	IDTokenAlg           string   `toml:"id_token_alg" json:"id_token_alg,omitempty"`                                 // ES256 (default), EdDSA, PS256, RS256
@@ -176,6 +182,7 @@ type RelyingParty struct {
 
 	PolicyLine int `toml:"-" json:"-"` // line of the file on which Policy begins, or the relying party; 0 when it came from the store
 	KeysLine   int `toml:"-" json:"-"` // and JWKS
+	CALine     int `toml:"-" json:"-"` // and TLSClientAuthCA
 }
 
 // Strict reports whether the FAPI 2.0 choices are made for the client.

@@ -26,6 +26,7 @@ type call struct {
 	basic  bool       // the client used the Basic scheme
 	once   token.Once // of the assertion by which the client authenticated
 	now    time.Time
+	x5t    string        // the certificate to which the tokens of this call are bound, see binding
 	keys   *token.KeySet // read before any transaction: making a first key is one of its own
 }
 
@@ -134,6 +135,9 @@ func (p *Provider) authenticate(c *call) (rp directory.RelyingParty, once token.
 		id = claimed
 	}
 	rp, ok := client(c.realm, id)
+	if ways == 0 && (rp.Auth == directory.AuthTLS || rp.Auth == directory.AuthSelfSignedTLS) {
+		way = rp.Auth
+	}
 	if !ok || ways > 1 || rp.Auth != way {
 		return directory.RelyingParty{}, once, errClient
 	}
@@ -145,8 +149,12 @@ func (p *Provider) authenticate(c *call) (rp directory.RelyingParty, once token.
 		if err != nil || len(want) != len(sum) || subtle.ConstantTimeCompare(sum[:], want) != 1 {
 			return directory.RelyingParty{}, once, errClient
 		}
+	case directory.AuthTLS, directory.AuthSelfSignedTLS:
+		if err := p.certified(c, rp); err != nil {
+			return directory.RelyingParty{}, once, err
+		}
 	case directory.AuthPrivateKeyJWT:
-		err := p.verified(c.r.Context(), rp, func(keys *token.ClientKeys) (err error) {
+		err := p.keysOf.Verified(c.r.Context(), rp, func(keys *token.ClientKeys) (err error) {
 			once, err = token.VerifyAssertion(given, token.AssertionRules{
 				Client: rp.ID, Issuer: c.realm.Origin, TokenEndpoint: c.realm.Origin + "/oauth2/token", FAPI: rp.Strict(), Keys: keys, Now: c.now,
 			})
@@ -199,7 +207,7 @@ func (p *Provider) proof(c *call, rp directory.RelyingParty, access string) (tok
 		c.w.Header().Set("DPoP-Nonce", nonces[0])
 	}
 	return token.VerifyProof(all[0], token.ProofRules{
-		Method: c.r.Method, URL: c.realm.Origin + c.r.URL.Path, AccessToken: access, Nonces: nonces, Now: c.now,
+		Method: c.r.Method, URL: c.origin() + c.r.URL.Path, AccessToken: access, Nonces: nonces, Now: c.now,
 	})
 }
 

@@ -163,7 +163,7 @@ func (p *Provider) deviceTokens(c *call, rp directory.RelyingParty, once token.O
 		if err != nil {
 			return err
 		}
-		if err := bind(tx, &auth, proof); err != nil {
+		if err := c.bind(tx, rp, &auth, proof); err != nil {
 			return err
 		}
 		d.State, d.Polled = token.DeviceUsed, c.now

@@ -75,7 +75,7 @@ func (p *Provider) draftAccess(c *call, rp directory.RelyingParty, auth token.Au
 	d.access = token.AccessToken{
 		Issuer: c.realm.Origin, Subject: rp.ID, Audience: token.Audience(resources), Expires: c.now.Add(token.AccessLife).Unix(),
 		Issued: c.now.Unix(), ID: newID(), Client: rp.ID, Scope: strings.Join(scopes, " "), Authorization: auth.ID,
-		Confirmation: token.Bind(auth.JKT, auth.X5T),
+		Confirmation: token.Bind(auth.JKT, c.x5t),
 	}
 	if len(d.access.Audience) == 0 {
 		d.access.Audience = token.Audience{c.realm.Origin}

@@ -7,7 +7,7 @@ import (
 	"doorward/internal/token"
 )
 
-// ClientKeys is clientKeys for the tests.
+// ClientKeys are the keys of a client as the provider finds them.
 func (p *Provider) ClientKeys(ctx context.Context, rp directory.RelyingParty, has func(*token.ClientKeys) bool) (*token.ClientKeys, error) {
-	return p.clientKeys(ctx, rp, has)
+	return p.keysOf.Of(ctx, rp, has)
 }

@@ -25,6 +25,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -54,7 +55,7 @@ type Options struct {
 	Ring   *secret.Ring
 	Logins Logins
 	Realms login.Realms
-	Fetch  Fetch // reads the keys that clients publish
+	Fetch  clientkeys.Fetch // reads the keys that clients publish
 	Clock  func() time.Time
 	Epoch  func() int64
 	Log    *slog.Logger
@@ -65,9 +66,9 @@ type Options struct {
 // Provider is the door. It is safe for concurrent use.
 type Provider struct {
 	Options
-	mu      sync.Mutex
-	sets    map[string]keySet // by realm
-	fetched fetchedKeys
+	mu     sync.Mutex
+	sets   map[string]keySet // by realm
+	keysOf *clientkeys.Sets
 
 	standings standings
 }
@@ -77,7 +78,7 @@ func New(o Options) *Provider {
 	if o.Count == nil {
 		o.Count = func(string, ...string) {}
 	}
-	return &Provider{Options: o, sets: map[string]keySet{}, fetched: fetchedKeys{all: map[string]*fetched{}}}
+	return &Provider{Options: o, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
 }
 
 // Mount adds the endpoints of every realm. Requests of applications come from other sites by their nature: where that is
@@ -94,6 +95,15 @@ func (p *Provider) Mount(site *web.Site, mux *http.ServeMux) {
 	site.Handle(mux, "GET /oauth2/device", p.typeUserCode)
 	site.Handle(mux, "POST /oauth2/device", p.takeUserCode)
 	site.Handle(mux, "GET /oauth2/device/{outcome}", p.deviceDone)
+	p.MountEndpoints(site, mux)
+	site.AllowForeign("POST /oauth2/logout")
+	site.Handle(mux, "GET /oauth2/logout", p.logout)
+	site.Handle(mux, "POST /oauth2/logout", p.logout)
+	site.Handle(mux, "POST /oauth2/logout/confirm", p.confirmLogout)
+}
+
+// MountEndpoints adds what applications call themselves: beside the pages, and alone at the host where they show certificates.
+func (p *Provider) MountEndpoints(site *web.Site, mux *http.ServeMux) {
 	for path, h := range map[string]apiHandler{
 		"/oauth2/device_authorization": p.askForDevice,
 		"/oauth2/par":                  p.push, "/oauth2/token": p.token, "/oauth2/introspect": p.introspect, "/oauth2/revoke": p.revoke,
@@ -102,10 +112,16 @@ func (p *Provider) Mount(site *web.Site, mux *http.ServeMux) {
 	}
 	site.Handle(mux, "GET /oauth2/userinfo", p.api(p.userinfo))
 	site.Handle(mux, "POST /oauth2/userinfo", p.api(p.userinfo))
-	site.AllowForeign("POST /oauth2/logout")
-	site.Handle(mux, "GET /oauth2/logout", p.logout)
-	site.Handle(mux, "POST /oauth2/logout", p.logout)
-	site.Handle(mux, "POST /oauth2/logout/confirm", p.confirmLogout)
+}
+
+// aliases are the endpoints of MountEndpoints in the metadata (RFC 8705 5).
+var aliases = map[string]string{
+	"token_endpoint":                        "/oauth2/token",
+	"pushed_authorization_request_endpoint": "/oauth2/par",
+	"introspection_endpoint":                "/oauth2/introspect",
+	"revocation_endpoint":                   "/oauth2/revoke",
+	"userinfo_endpoint":                     "/oauth2/userinfo",
+	"device_authorization_endpoint":         "/oauth2/device_authorization",
 }
 
 // client finds a relying party that may speak with this door.
@@ -131,7 +147,10 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	at := func(path string) string { return realm.Origin + path }
-	algs := p.algs(realm)
+	algs, methods := p.algs(realm), authMethods
+	if realm.MTLSHost() != "" {
+		methods = append(slices.Clone(authMethods), directory.AuthTLS, directory.AuthSelfSignedTLS)
+	}
 	doc := map[string]any{
 		"issuer":                                           realm.Origin,
 		"authorization_endpoint":                           at("/oauth2/authorize"),
@@ -150,10 +169,10 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 		"subject_types_supported":                          []string{"public", "pairwise"},
 		"id_token_signing_alg_values_supported":            algs,
 		"userinfo_signing_alg_values_supported":            algs,
-		"token_endpoint_auth_methods_supported":            authMethods,
+		"token_endpoint_auth_methods_supported":            methods,
 		"token_endpoint_auth_signing_alg_values_supported": token.ClientAlgs(false),
-		"introspection_endpoint_auth_methods_supported":    authMethods,
-		"revocation_endpoint_auth_methods_supported":       authMethods,
+		"introspection_endpoint_auth_methods_supported":    methods,
+		"revocation_endpoint_auth_methods_supported":       methods,
 		"code_challenge_methods_supported":                 []string{"S256"},
 		"dpop_signing_alg_values_supported":                token.ProofAlgs,
 		"prompt_values_supported":                          []string{"none", "login", "consent", "select_account"},
@@ -173,6 +192,15 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, endpoint := range []string{"introspection", "revocation"} { // RFC 8414 2: needed beside private_key_jwt
 		doc[endpoint+"_endpoint_auth_signing_alg_values_supported"] = token.ClientAlgs(false)
+	}
+	if origin := realm.MTLSOrigin(); origin != "" {
+		at := map[string]string{}
+		for name, path := range aliases {
+			if doc[name] != nil {
+				at[name] = origin + path
+			}
+		}
+		doc["mtls_endpoint_aliases"], doc["tls_client_certificate_bound_access_tokens"] = at, true
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // public, and read by applications in browsers
 	w.Header().Set("Cache-Control", "public, max-age=300")

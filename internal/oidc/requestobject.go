@@ -30,7 +30,7 @@ func (p *Provider) unwrap(ctx context.Context, realm *login.Realm, params token.
 	if params["request_uri"] != "" {
 		return params, false, &token.OAuthError{Code: token.CodeInvalidRequest, Description: "request and request_uri cannot both be there"}
 	}
-	err = p.verified(ctx, rp, func(keys *token.ClientKeys) (err error) {
+	err = p.keysOf.Verified(ctx, rp, func(keys *token.ClientKeys) (err error) {
 		inner, err = token.ReadRequestObject(params["request"], params, token.RequestObjectRules{
 			Client: rp.ID, Issuer: realm.Origin, FAPI: rp.Strict(), Keys: keys, Now: now,
 		})

@@ -50,7 +50,7 @@ func (p *Provider) userinfo(c *call) error {
 	if err != nil {
 		return refuse(http.StatusUnauthorized, token.AsOAuth(err).Code, token.AsOAuth(err).Description)
 	}
-	if err := access.Confirmation.Held(proof.JKT, ""); err != nil || strings.EqualFold(scheme, "DPoP") != (proof.JKT != "") {
+	if err := access.Confirmation.Held(proof.JKT, c.thumbprint()); err != nil || strings.EqualFold(scheme, "DPoP") != (proof.JKT != "") {
 		return refuse(http.StatusUnauthorized, token.CodeInvalidToken, "the access token is bound to a key that was not shown")
 	}
 	if !slices.Contains(strings.Fields(access.Scope), token.ScopeOpenID) {

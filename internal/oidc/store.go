@@ -33,6 +33,7 @@ type Tx interface {
 	Authorizations(realm, person string) ([]token.Authorization, error) // live, newest first
 	TouchAuthorization(realm, id string, seen time.Time) error
 	BindAuthorization(realm, id, jkt string) error                                // to a DPoP key, where it is bound to none yet
+	BindCertificate(realm, id, x5t string) error                                  // likewise to a client certificate
 	AuthorizationsOfSession(realm, session string) ([]token.Authorization, error) // live and ended
 
 	AuthorizationsOver(realm string, now time.Time, limit int) ([]token.Authorization, error) // live, not offline, of a session that is over

@@ -49,8 +49,8 @@ func (p *Provider) token(c *call) error {
 	if err != nil {
 		return err
 	}
-	if proof.JKT == "" && (rp.RequireDPoP || rp.Strict()) {
-		return token.Refuse(token.CodeInvalidProof, "this client must send a DPoP proof")
+	if c.x5t, err = c.binding(rp, proof); err != nil {
+		return err
 	}
 	var out issued
 	switch grant := c.params["grant_type"]; {
@@ -112,7 +112,7 @@ func (p *Provider) redeem(c *call, rp directory.RelyingParty, once token.Once, p
 		if s.JKT != "" && s.JKT != proof.JKT {
 			return token.Refuse(token.CodeInvalidProof, "the code is bound to another key")
 		}
-		if err := bind(tx, &s.Authorization, proof); err != nil {
+		if err := c.bind(tx, rp, &s.Authorization, proof); err != nil {
 			return err
 		}
 		scopes, err := token.RequestScopes(rp, s.Scopes) // as the client is now
@@ -131,16 +131,6 @@ func (p *Provider) redeem(c *call, rp directory.RelyingParty, once token.Once, p
 		return issued{}, err
 	}
 	return d.sign()
-}
-
-// bind binds an authorization that has no key yet to the key of the proof that came: what is issued from now on is bound,
-// never a bearer token beside a proof.
-func bind(tx Tx, auth *token.Authorization, proof token.Proof) error {
-	if auth.JKT != "" || proof.JKT == "" {
-		return nil
-	}
-	auth.JKT = proof.JKT
-	return tx.BindAuthorization(auth.Realm, auth.ID, auth.JKT)
 }
 
 // refresh turns a refresh token into new ones. The answer to its first use is given again for ten seconds, so that a
@@ -182,12 +172,15 @@ func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, pr
 	if k.JKT != "" && k.JKT != proof.JKT {
 		return out, token.Refuse(token.CodeInvalidProof, "the refresh token is bound to another key")
 	}
+	if err := c.holdsCertificate(rp, k.Authorization); err != nil {
+		return out, err
+	}
 	if !old.Used.IsZero() {
 		return p.repeat(c, rp, once, proof, hash)
 	}
-	s, binds := k.Standing, k.JKT == "" && proof.JKT != "" // from before keys were demanded
-	if binds {
-		s.JKT = proof.JKT
+	s := k.Standing
+	if s.JKT == "" {
+		s.JKT = proof.JKT // from before keys were demanded
 	}
 	scopes, err := token.RequestScopes(rp, s.Scopes) // as the client is now
 	if err == nil {
@@ -211,10 +204,11 @@ func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, pr
 		return out, err
 	}
 	err = p.Store.Write(c.r.Context(), func(tx Tx) error {
-		if binds {
-			if err := tx.BindAuthorization(s.Realm, s.ID, s.JKT); err != nil {
-				return err
-			}
+		bound := k.Authorization
+		if err := c.bind(tx, rp, &bound, proof); err != nil {
+			return err
+		}
+		if bound.JKT != k.JKT || bound.X5T != k.X5T {
 			tx.Bump() // what other nodes remember of it would give bearer tokens
 		}
 		return errors.Join(spend(tx, once, errClient), spend(tx, proof.Once, errProofUsed), tx.UseRefresh(hash, answer, c.now),

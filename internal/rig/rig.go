@@ -19,6 +19,7 @@ import (
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/totp"
+	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
@@ -37,6 +38,9 @@ import (
 // Host is where the rig's realm is.
 const Host = "shop.localhost"
 
+// MTLSHost is where its applications show certificates, once one of them has to.
+const MTLSHost = directory.MTLSPrefix + Host
+
 // Rig is one realm with everything behind it.
 type Rig struct {
 	T         testing.TB
@@ -50,8 +54,11 @@ type Rig struct {
 	Guard     *forwardauth.Door
 	Passwords *password.Method
 	Handler   http.Handler
+	MTLS      http.Handler // where applications show certificates, as Handler of the last Doors
 	Log       *Log
-	Fetch     oidc.Fetch // what clients publish at their jwks_uri; nil: nothing is there
+	Fetch     clientkeys.Fetch // what clients publish at their jwks_uri; nil: nothing is there
+
+	site *web.Site
 }
 
 // Clock stands still until it is moved.
@@ -163,6 +170,9 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected}).Mount(site, mux)
 	r.Provider.Mount(site, mux)
 	r.Guard.Mount(site, mux)
+	mtls := http.NewServeMux()
+	r.Provider.MountEndpoints(site, mtls)
+	r.site, r.MTLS = site, site.MTLSHandler(mtls)
 	help.New(site).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,

@@ -31,7 +31,7 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 	for _, c := range change {
 		c(&settings)
 	}
-	certs, file, err := server.LocalCA(r.T.TempDir(), []string{Host}, r.Clock.Now())
+	certs, file, err := server.LocalCA(r.T.TempDir(), []string{Host, MTLSHost}, r.Clock.Now())
 	r.must(err)
 	ca, err := os.ReadFile(file)
 	r.must(err)
@@ -58,12 +58,15 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 
 // doors are what the program mounts on its listener.
 func (r *Rig) doors() []server.Door {
-	return []server.Door{{
-		Name: "realm", Serves: r.Realms.Serves, Handler: r.Handler, Asked: r.Guard.Asked,
-		Told: func(req *http.Request, o server.Original) *http.Request {
-			return forwardauth.Told(req, forwardauth.Said(o))
+	return []server.Door{
+		{Name: "mtls", Serves: func(host string) bool { _, ok := r.site.MTLSRealm(host); return ok }, Handler: r.MTLS, AsksCertificate: true},
+		{
+			Name: "realm", Serves: r.Realms.Serves, Handler: r.Handler, Asked: r.Guard.Asked,
+			Told: func(req *http.Request, o server.Original) *http.Request {
+				return forwardauth.Told(req, forwardauth.Said(o))
+			},
 		},
-	}}
+	}
 }
 
 // TLS is what a client of the rig trusts: its local CA, at its time. The certificates, if any, are shown to every server

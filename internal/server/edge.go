@@ -33,8 +33,9 @@ const maxHops = 32
 
 // Edge knows the proxies in front of this server. The zero Edge has none.
 type Edge struct {
-	proxies []netip.Prefix
-	header  string
+	proxies     []netip.Prefix
+	header      string
+	certificate string // see certificate.go
 }
 
 // NewEdge reads a list of addresses ("192.0.2.7") and networks ("10.0.0.0/8") and the header they set, empty for
@@ -212,7 +213,7 @@ func (e Edge) Admit(r *http.Request, dropped func(name string)) {
 			continue
 		}
 		delete(r.Header, name)
-		if trusted && (strings.EqualFold(name, e.header) || as == "via") {
+		if trusted && (strings.EqualFold(name, e.header) || e.certificateHeader(name) || as == "via") {
 			continue // used, or what every proxy says
 		}
 		dropped(as)

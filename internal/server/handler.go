@@ -40,6 +40,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rec.Header().Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
 	wrong := misdirected(r)
+	chain, unreadable := f.edge.Certificates(r)
 	host := hostOf(r.Host)
 	d := f.doorOf(host)
 	told := false
@@ -54,7 +55,14 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(rec, "unknown-host", "There is no door at this address.")
 	case wrong:
 		f.refuse(rec, "other-connection", "This connection was opened for another address. Please load the page again.")
+	case d.AsksCertificate && unreadable != nil:
+		f.c.Metrics.refused.WithLabelValues("client-certificate").Inc()
+		plainPage(rec, http.StatusBadRequest, "The client certificate came in a form that cannot be read. The operator's proxy must send exactly one.")
 	default:
+		if !d.AsksCertificate {
+			chain = nil
+		}
+		show(r, host, chain)
 		if told {
 			r = d.Told(r, original)
 		}

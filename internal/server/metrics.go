@@ -56,7 +56,7 @@ func NewMetrics() *Metrics {
 			Name: "doorward_edge_headers_dropped_total", Help: "Headers only a proxy may send that came from elsewhere, or that nobody may send.",
 		}, []string{"header"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "doorward_refused_total", Help: "Requests refused before any door: unknown host, wrong connection, panic.",
+			Name: "doorward_refused_total", Help: "Requests refused before any door: unknown host, wrong connection, certificate that cannot be read, panic.",
 		}, []string{"why"}),
 	}
 	m.Registry.MustRegister(m.requests, m.seconds, m.dropped, m.refused,

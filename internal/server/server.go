@@ -75,7 +75,7 @@ type Server struct {
 
 // New makes a Server. The first door that serves a host gets its requests.
 func New(c Config, doors ...Door) (*Server, error) {
-	edge, err := NewEdge(c.Settings.Proxies, c.Settings.ProxyHeader)
+	edge, err := c.Settings.edge()
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ type house struct {
 	ended  chan error
 }
 
-func start(t *testing.T, change func(*Config), handler http.Handler) *house {
+func start(t *testing.T, change func(*Config), handler http.Handler, before ...Door) *house {
 	t.Helper()
 	dir := t.TempDir()
 	certs, file, err := LocalCA(dir, []string{"shop.localhost", "wealth.localhost"}, testNow)
@@ -69,7 +69,7 @@ func start(t *testing.T, change func(*Config), handler http.Handler) *house {
 	if mux != nil {
 		d.Pattern = func(r *http.Request) string { _, p := mux.Handler(r); return p }
 	}
-	if h.Server, err = New(c, d); err != nil {
+	if h.Server, err = New(c, append(before, d)...); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Listen(); err != nil {

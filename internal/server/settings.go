@@ -17,6 +17,7 @@ type Settings struct {
 	Plain       bool     `toml:"plain" help:"speak HTTP to a proxy on this machine, which speaks TLS to the world"`
 	Proxies     []string `toml:"proxies" help:"addresses or networks of the proxies in front"`
 	ProxyHeader string   `toml:"proxy_header" help:"the header in which they name the client: X-Forwarded-For or Forwarded"`
+	CertHeader  string   `toml:"certificate_header" help:"the header in which they name the client's certificate: Client-Cert or X-Forwarded-Client-Cert"`
 	HSTS        bool     `toml:"hsts" help:"tell browsers to come back with TLS only, for two years"`
 }
 
@@ -50,13 +51,28 @@ func (s Settings) Check(bad func(key, reason string)) {
 	case !s.Plain && len(s.Certificate) == 0:
 		bad("certificate", "a certificate is needed, or plain = true behind a proxy on this machine")
 	}
-	if _, err := NewEdge(s.Proxies, s.ProxyHeader); err != nil {
+	if _, err := s.edge(); err != nil {
 		key := "proxies"
-		if f := fault.As(err); f != nil && f.Code == "proxy-header-invalid" {
+		switch f := fault.As(err); {
+		case f != nil && f.Code == "proxy-header-invalid":
 			key = "proxy_header"
+		case f != nil && f.Code == "certificate-header-invalid":
+			key = "certificate_header"
 		}
 		bad(key, err.Error())
 	}
+	if s.CertHeader != "" && len(s.Proxies) == 0 {
+		bad("certificate_header", "name the proxy in proxies: from anybody else the header is dropped")
+	}
+}
+
+// edge is the edge that these settings describe.
+func (s Settings) edge() (Edge, error) {
+	e, err := NewEdge(s.Proxies, s.ProxyHeader)
+	if err != nil {
+		return e, err
+	}
+	return e.WithCertificate(s.CertHeader)
 }
 
 // addressOf cuts a listening address into host and port and returns the host.

@@ -30,6 +30,7 @@ var (
 		WHERE realm = $1 AND session = $2 ORDER BY id`)
 	touchAuthorization       = statement(`UPDATE oidc_authorization SET seen = $3 WHERE realm = $1 AND id = $2 AND seen < $3`)
 	bindAuthorization        = statement(`UPDATE oidc_authorization SET jkt = $3 WHERE realm = $1 AND id = $2 AND jkt = ''`)
+	bindCertificate          = statement(`UPDATE oidc_authorization SET x5t = $3 WHERE realm = $1 AND id = $2 AND x5t = ''`)
 	selectAuthorizationsOver = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization AS a
 		WHERE realm = $1 AND ended = 0 AND person <> ''
 		AND EXISTS (SELECT 1 FROM session AS s WHERE s.id = a.session AND (s.ended > 0 OR s.until <= $2))
@@ -92,6 +93,16 @@ func (t *Tx) BindAuthorization(realm, id, jkt string) error {
 // TouchAuthorization remembers when tokens were last given of an authorization. It never moves back.
 func (t *Tx) TouchAuthorization(realm, id string, seen time.Time) error {
 	_, err := t.exec(touchAuthorization, realm, id, millis(seen))
+	return err
+}
+
+// BindCertificate binds an authorization to a client certificate, once. It fails with fault.Conflict "stale" where it is
+// bound.
+func (t *Tx) BindCertificate(realm, id, x5t string) error {
+	n, err := t.exec(bindCertificate, realm, id, x5t)
+	if err == nil && n == 0 {
+		err = errStale
+	}
 	return err
 }
 

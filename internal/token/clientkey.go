@@ -85,6 +85,9 @@ func (c *ClientKeys) Len() int {
 	return len(c.keys)
 }
 
+// HasCertificates reports whether a client registered any certificate.
+func (c *ClientKeys) HasCertificates() bool { return c != nil && len(c.certs) > 0 }
+
 // HasCertificate reports whether a client registered this very certificate in x5c (RFC 8705 2.2).
 func (c *ClientKeys) HasCertificate(der []byte) bool {
 	return c != nil && len(der) > 0 && slices.ContainsFunc(c.certs, func(cert *x509.Certificate) bool { return bytes.Equal(cert.Raw, der) })

@@ -133,7 +133,7 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, err error) {
 		page.Message = From(r).Say(err)
 	}
 	retryAfter(w, err)
-	if strings.HasPrefix(r.URL.Path, "/assets/") || !wantsPage(r) {
+	if strings.HasPrefix(r.URL.Path, "/assets/") || !wantsPage(r) || From(r).MTLS {
 		http.Error(w, http.StatusText(page.Status), page.Status)
 		return
 	}

@@ -69,6 +69,28 @@ func (s *Site) Mount(mux *http.ServeMux) {
 // Handler wraps the mux of all pages: it finds the realm and the language, sets the headers, refuses forms of other
 // sites, and answers unknown paths and methods with pages. A host of no realm gets 421 and no page.
 func (s *Site) Handler(mux *http.ServeMux) http.Handler {
+	return s.visited(s.Realms.ByHost, false, mux)
+}
+
+// MTLSRealm finds the realm whose clients show certificates at host: lower case, without port (RFC 8705).
+func (s *Site) MTLSRealm(host string) (*directory.Realm, bool) {
+	name, ok := directory.HostOfMTLS(host)
+	if !ok {
+		return nil, false
+	}
+	realm, ok := s.Realms.ByHost(name)
+	return realm, ok && realm.MTLSHost() == host
+}
+
+// MTLSHandler wraps the mux of what programs call at the hosts where they show certificates. There are no pages: what the
+// mux does not know, and every error that would be a page, is plain text. Other sites are refused as everywhere: a browser
+// that has a certificate would show it for them.
+func (s *Site) MTLSHandler(mux *http.ServeMux) http.Handler {
+	return s.visited(s.MTLSRealm, true, mux)
+}
+
+// visited finds the realm of a request's host, makes the visit and goes into the mux.
+func (s *Site) visited(find func(host string) (*directory.Realm, bool), mtls bool, mux *http.ServeMux) http.Handler {
 	inner := s.csrf.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
 			s.unmatched(mux, w, r)
@@ -77,12 +99,13 @@ func (s *Site) Handler(mux *http.ServeMux) http.Handler {
 		mux.ServeHTTP(w, r)
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		realm, ok := s.Realms.ByHost(hostName(r.Host))
+		realm, ok := find(hostName(r.Host))
 		if !ok {
 			http.Error(w, "no such door", http.StatusMisdirectedRequest)
 			return
 		}
 		v := s.visit(r, realm)
+		v.MTLS = mtls
 		setHeaders(w.Header())
 		inner.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	})

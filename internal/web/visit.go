@@ -28,6 +28,7 @@ type Visit struct {
 	Agent   Agent
 	Path    string // where this page is, without query
 	Chosen  bool   // the language was chosen in this browser, not guessed
+	MTLS    bool   // of a program, at the host where certificates are shown: nothing is a page
 
 	site  *Site
 	forms []string // further origins that forms may lead to

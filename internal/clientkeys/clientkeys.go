@@ -1,4 +1,5 @@
-package oidc
+// Package clientkeys knows the public keys of clients: of the realm file, or read from where a client publishes them.
+package clientkeys
 
 import (
 	"context"
@@ -33,7 +34,7 @@ const (
 // follows no redirects, takes JSON of at most 64 KiB, and gives up with the context.
 type Fetch func(ctx context.Context, uri string) (body []byte, keep time.Duration, err error)
 
-// fetched is the set of one address. Its fields are guarded by fetchedKeys.mu.
+// fetched is the set of one address. Its fields are guarded by Sets.mu.
 type fetched struct {
 	keys  *token.ClientKeys // the last good set, nil for none yet
 	read  time.Time         // when it was read
@@ -42,41 +43,54 @@ type fetched struct {
 	busy  chan struct{}     // closed when the reading that goes on is over; nil when none does
 }
 
-// fetchedKeys are the sets by address. There are no more of them than the realm files name, and few that were named before.
-type fetchedKeys struct {
+// Options are what Sets are made of. All are needed.
+type Options struct {
+	Fetch Fetch
+	Clock func() time.Time
+	Count func(metric string, labels ...string)
+	Log   *slog.Logger
+}
+
+// Sets are the fetched sets by address. There are no more of them than the realm files name, and few that were named
+// before. They are safe for concurrent use.
+type Sets struct {
+	Options
 	mu  sync.Mutex
 	all map[string]*fetched
 }
 
-// clientKeys are the public keys of a client, from its entry or its jwks_uri. has says whether the key at hand is among them;
+// New makes Sets without anything in them.
+func New(o Options) *Sets { return &Sets{Options: o, all: map[string]*fetched{}} }
+
+// Of gives the public keys of a client, from its entry or its jwks_uri. has says whether the key at hand is among them;
 // where it is not and the keys were fetched, they may be fetched anew. The keys are returned all the same: to refuse is for
 // the caller. The error is fault.Unavailable "client-keys-unreachable" when there are none and none can be had, or that of
 // token.ParseClientKeys.
-func (p *Provider) clientKeys(ctx context.Context, rp directory.RelyingParty, has func(*token.ClientKeys) bool) (*token.ClientKeys, error) {
+func (s *Sets) Of(ctx context.Context, rp directory.RelyingParty, has func(*token.ClientKeys) bool) (*token.ClientKeys, error) {
 	if rp.JWKSURI == "" {
 		return token.ParseClientKeys([]byte(rp.JWKS))
 	}
-	keys, err := p.fetchedKeys(ctx, rp, false)
+	keys, err := s.fetchedSet(ctx, rp, false)
 	if err != nil || has(keys) {
 		return keys, err
 	}
-	return p.fetchedKeys(ctx, rp, true)
+	return s.fetchedSet(ctx, rp, true)
 }
 
-// fetchedKeys gives the set of an address, read anew when it is stale, or when anew is set and the last try is a while ago.
-func (p *Provider) fetchedKeys(ctx context.Context, rp directory.RelyingParty, anew bool) (*token.ClientKeys, error) {
+// fetchedSet gives the set of an address, read anew when it is stale, or when anew is set and the last try is a while ago.
+func (s *Sets) fetchedSet(ctx context.Context, rp directory.RelyingParty, anew bool) (*token.ClientKeys, error) {
 	for {
-		now := p.Clock()
-		p.fetched.mu.Lock()
-		f := p.fetched.all[rp.JWKSURI]
+		now := s.Clock()
+		s.mu.Lock()
+		f := s.all[rp.JWKSURI]
 		if f == nil {
 			f = &fetched{}
-			p.fetched.all[rp.JWKSURI] = f
+			s.all[rp.JWKSURI] = f
 		}
 		stale := f.keys == nil || !now.Before(f.until) || now.Before(f.read)
 		again := now.Sub(f.tried) >= fetchAgain || now.Before(f.tried)
 		if busy := f.busy; busy != nil && (stale || anew) {
-			p.fetched.mu.Unlock()
+			s.mu.Unlock()
 			select {
 			case <-busy:
 				anew = false // what has just been read is new enough
@@ -90,30 +104,30 @@ func (p *Provider) fetchedKeys(ctx context.Context, rp directory.RelyingParty, a
 			if keys != nil && now.Sub(f.read) > fetchedLast {
 				keys = nil
 			}
-			p.fetched.mu.Unlock()
+			s.mu.Unlock()
 			if keys == nil {
 				return nil, fault.New(fault.Unavailable, "client-keys-unreachable")
 			}
 			return keys, nil
 		}
 		f.busy = make(chan struct{})
-		p.fetched.mu.Unlock()
+		s.mu.Unlock()
 		// Not with the context of this request alone: others wait for the answer, and must not fail with a visitor who left.
-		p.fetch(context.WithoutCancel(ctx), rp, f)
+		s.fetch(context.WithoutCancel(ctx), rp, f)
 		anew = false
 	}
 }
 
 // fetch reads the set once and keeps what came of it.
-func (p *Provider) fetch(ctx context.Context, rp directory.RelyingParty, f *fetched) {
+func (s *Sets) fetch(ctx context.Context, rp directory.RelyingParty, f *fetched) {
 	ctx, cancel := context.WithTimeout(ctx, fetchWait)
 	defer cancel()
 	var keys *token.ClientKeys
 	var keep time.Duration
 	defer func() { // whatever happens, nobody waits for ever
-		p.fetched.mu.Lock()
-		defer p.fetched.mu.Unlock()
-		if f.tried = p.Clock(); keys != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if f.tried = s.Clock(); keys != nil {
 			f.keys, f.read, f.until = keys, f.tried, f.tried.Add(min(max(keep, fetchedMin), fetchedMax))
 		}
 		close(f.busy)
@@ -121,23 +135,23 @@ func (p *Provider) fetch(ctx context.Context, rp directory.RelyingParty, f *fetc
 	}()
 	var body []byte
 	var err error
-	body, keep, err = p.Fetch(ctx, rp.JWKSURI)
+	body, keep, err = s.Fetch(ctx, rp.JWKSURI)
 	if err == nil {
 		keys, err = token.ParseClientKeys(body)
 	}
 	if err != nil {
-		p.Count("client_keys", "result", "failed")
-		p.Log.LogAttrs(ctx, slog.LevelWarn, "the keys of a client could not be read; those before stay for a day",
+		s.Count("client_keys", "result", "failed")
+		s.Log.LogAttrs(ctx, slog.LevelWarn, "the keys of a client could not be read; those before stay for a day",
 			slog.String("client", rp.ID), slog.String("jwks_uri", rp.JWKSURI), slog.String("error", err.Error()))
 		return
 	}
-	p.Count("client_keys", "result", "read")
+	s.Count("client_keys", "result", "read")
 }
 
-// verified runs a check that wants a client's keys, once more with keys read anew where none of the first ones fits. The
-// error is the check's, or that of clientKeys.
-func (p *Provider) verified(ctx context.Context, rp directory.RelyingParty, check func(*token.ClientKeys) error) error {
-	keys, err := p.clientKeys(ctx, rp, func(k *token.ClientKeys) bool { return !token.NoKey(check(k)) })
+// Verified runs a check that wants a client's keys, once more with keys read anew where none of the first ones fits. The
+// error is the check's, or that of Of.
+func (s *Sets) Verified(ctx context.Context, rp directory.RelyingParty, check func(*token.ClientKeys) error) error {
+	keys, err := s.Of(ctx, rp, func(k *token.ClientKeys) bool { return !token.NoKey(check(k)) })
 	if err != nil {
 		return err
 	}
