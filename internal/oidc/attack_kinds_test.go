@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"doorward/internal/directory"
 	"doorward/internal/rig"
 	"doorward/internal/testdb"
 	"doorward/internal/token"
@@ -29,11 +30,12 @@ type slot struct {
 // bare are addresses that take no secret, and the one that takes only what the page before it showed.
 var bare = []string{
 	"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth2/jwks",
-	"/oauth2/logout/confirm", // a form of our own page: where to go is checked against the client again
+	"/oauth2/device/{outcome}", // a page that says what became of it
+	"/oauth2/logout/confirm",   // a form of our own page: where to go is checked against the client again
 }
 
 // innocent are names in paths that are no secrets: whoever knows one gets nothing by it without a session.
-var innocent = []string{"purpose", "platform", "credential", "session", "person", "slug", "app", "store", "name", "set", "page", "sample"}
+var innocent = []string{"purpose", "platform", "credential", "session", "person", "slug", "app", "store", "name", "set", "page", "sample", "client"}
 
 var addressInSource = regexp.MustCompile(`"(?:GET |POST )?(/(?:oauth2|\.well-known|forward-auth)[^" ]*)"`)
 
@@ -150,6 +152,11 @@ func (d *drawer) slots() []slot {
 			return d.raw(http.MethodPost, "/oauth2/par", d.asserted(d.warehouse, fmt.Sprint("par ", d.n), plus(object, "request", x)))
 		}, fine},
 		{"/oauth2/par", "the DPoP header", nil, header(http.MethodPost, "/oauth2/par", "Dpop", "", asking, store), fine},
+		{"/oauth2/token", "device_code", []string{"device code"}, post("/oauth2/token", grant(directory.GrantDevice), "device_code", basic("terminal", storeSecret)), says("access_token")},
+		{"/oauth2/device_authorization", "the secret in the header", []string{"client secret"}, func(x string) answer {
+			return d.raw(http.MethodPost, "/oauth2/device_authorization", url.Values{"scope": {"openid"}}, basic("terminal", x))
+		}, fine},
+		{"/oauth2/device", "user_code", []string{"user code"}, post("/oauth2/device", nil, "user_code", sameOrigin), leads("/oauth2/authorize/")},
 		{"/oauth2/introspect", "token", []string{"access token", "client access token", "refresh token"}, post("/oauth2/introspect", nil, "token", store), says(`"active":true`)},
 		{"/oauth2/introspect", "client_secret", []string{"client secret"}, post("/oauth2/introspect", url.Values{"client_id": {"complaints"}, "token": {"x"}}, "client_secret"), fine},
 		{"/oauth2/introspect", "client_assertion", []string{"client assertion"}, post("/oauth2/introspect", plus(url.Values{"token": {"x"}}, assertion...), "client_assertion"), fine},
@@ -239,7 +246,7 @@ func TestSEC_J2_ASecretHasOneSpelling(t *testing.T) {
 				if secret == "" {
 					continue
 				}
-				people := kind == "invitation" || kind == "reset link" // who type it from a letter: case and blanks do not count
+				people := kind == "invitation" || kind == "reset link" || kind == "user code" // who type it from a letter: case and blanks do not count
 				half := len(secret) / 2
 				for name, other := range map[string]string{
 					"cut": secret[:len(secret)-1], "cut by two": secret[:len(secret)-2], "cut in front": secret[1:], "half": secret[:half], "longer": secret + "A", "longer in front": "A" + secret,

@@ -31,9 +31,9 @@ type node struct {
 // node makes another node beside the rig's, on a store of its own.
 func (s *street) node(store *sqlstore.Store, epoch func() int64) *node {
 	other := *s.Rig
-	other.Provider = oidc.New(oidc.Options{
-		Store: sqlstore.For[oidc.Tx](store), Ring: testdb.Ring(), Logins: s.Login, Realms: s.Realms, Clock: s.Clock.Now, Epoch: epoch, Log: s.Provider.Log, Fetch: s.Provider.Fetch,
-	})
+	o := s.Provider.Options
+	o.Store, o.Epoch = sqlstore.For[oidc.Tx](store), epoch
+	other.Provider = oidc.New(o)
 	other.Handler = other.Doors(other.Login)
 	n := &node{Rig: &other}
 	n.c = n.Browser("192.0.2.90").HTTP
@@ -175,6 +175,9 @@ func TestSEC_J3_RotationUnderLoadFailsNobody(t *testing.T) {
 			done.Wait()
 			for len(alive) > 0 && !now.Before(alive[0].until) {
 				alive = alive[1:]
+			}
+			if len(alive) == 0 {
+				t.Fatal("no node issues anything")
 			}
 			for i, v := range readers {
 				done.Go(func() {

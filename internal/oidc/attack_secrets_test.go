@@ -42,6 +42,10 @@ func newDrawer(t *testing.T, store *sqlstore.Store, dsn string, signer jose.Sign
 				r.Relying[i].UserinfoAlg = token.ES256
 			}
 		}
+		r.Relying = append(r.Relying, directory.RelyingParty{
+			ID: "terminal", Name: "Terminal", Home: "https://terminal.example", Auth: directory.AuthSecretBasic, SecretSHA256: r.Relying[0].SecretSHA256,
+			Grants: []string{directory.GrantDevice}, Scopes: []string{"openid"}, FirstParty: true,
+		})
 	}
 	d := &drawer{street: &street{Rig: rig.New(t, store, clients, change, signs), t: t}, dsn: dsn, warehouse: signer, pocket: newPocket(t)}
 	d.lane, d.org = d.Browser("192.0.2.60"), d.Organization("Alder Works", false)
@@ -81,9 +85,15 @@ func (d *drawer) kinds() map[string]func() string {
 			d.n++
 			return d.asserted(d.warehouse, fmt.Sprint("kind ", d.n), url.Values{}).Get("client_assertion")
 		},
-		"request object":    func() string { return d.object() },
-		"DPoP proof":        func() string { return d.pocket.proof(d.Clock.Now(), http.MethodPost, "/oauth2/token", "") },
-		"DPoP nonce":        func() string { return token.ProofNonces(testdb.Ring(), "shop", d.Clock.Now())[0] },
+		"request object": func() string { return d.object() },
+		"DPoP proof":     func() string { return d.pocket.proof(d.Clock.Now(), http.MethodPost, "/oauth2/token", "") },
+		"DPoP nonce":     func() string { return token.ProofNonces(testdb.Ring(), "shop", d.Clock.Now())[0] },
+		"device code": func() string {
+			asked := d.device()
+			d.allows(d.b, asked)
+			return asked["device_code"].(string)
+		},
+		"user code":         func() string { return d.device()["user_code"].(string) },
 		"invitation":        func() string { return d.invitation() },
 		"reset link":        func() string { return d.reset() },
 		"password":          func() string { return rig.Password },
@@ -143,6 +153,16 @@ func (d *drawer) push() string {
 		d.t.Fatalf("%d %v", status, got)
 	}
 	return got["request_uri"].(string)
+}
+
+// device asks for a device that its person has to allow.
+func (d *drawer) device() map[string]any {
+	d.t.Helper()
+	status, got := d.post("/oauth2/device_authorization", url.Values{"scope": {"openid"}}, basic("terminal", storeSecret))
+	if status != http.StatusOK {
+		d.t.Fatalf("%d %v", status, got)
+	}
+	return got
 }
 
 func (d *drawer) itself() string {
