@@ -158,7 +158,13 @@ func TestBasic_RequestWithoutNonce(t *testing.T) {
 // scope signs in with a scope and checks exactly which claims the userinfo endpoint tells, besides sub.
 func (s *stage) scope(scope string, claims ...string) map[string]any {
 	s.Helper()
-	who := s.userinfo(s.signIn(s.browser(), s.ask(basic, "scope", scope)))
+	got := s.signIn(s.browser(), s.ask(basic, "scope", scope))
+	for _, word := range strings.Fields(scope) {
+		if granted := slices.Contains(strings.Fields(got.scope), word); granted != s.lists("scopes_supported", word) {
+			s.Errorf("%s: granted %q", scope, got.scope)
+		}
+	}
+	who := s.userinfo(got)
 	for _, name := range claims {
 		if who[name] == nil {
 			s.Errorf("%s: no %s in %v", scope, name, who)

@@ -18,6 +18,7 @@ import (
 // tokens is an answer of the token endpoint that was checked.
 type tokens struct {
 	access, refresh, id string
+	scope               string // what was granted
 	header              jose.Header
 	claims              map[string]any // of the ID token
 }
@@ -35,7 +36,7 @@ func (s *stage) answer(a attempt, status int, got map[string]any) tokens {
 	if status != http.StatusOK {
 		s.Fatalf("token endpoint: %d %v", status, got)
 	}
-	t := tokens{access: text(got["access_token"]), refresh: text(got["refresh_token"]), id: text(got["id_token"])}
+	t := tokens{access: text(got["access_token"]), refresh: text(got["refresh_token"]), id: text(got["id_token"]), scope: text(got["scope"])}
 	if t.access == "" || t.id == "" || !strings.EqualFold(text(got["token_type"]), "Bearer") {
 		s.Fatalf("tokens are %v", got)
 	}

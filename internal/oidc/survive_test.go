@@ -130,3 +130,27 @@ func TestREQ_B28_TheRequestSurvivesAChangeOfDevice(t *testing.T) {
 		}
 	})
 }
+
+// An application of somebody else: the question whether it may know the person is asked and answered over restarts, too.
+func TestREQ_B28_SEC_O14_ConsentSurvivesARestart(t *testing.T) {
+	eachStreet(t, func(t *testing.T, s *street) {
+		const cb = "https://harbour.example/cb"
+		b, consents := s.Browser("192.0.2.62"), 0
+		mind := *s.anna.Mind
+		mind.Seen = func(p *walker.Page) {
+			if strings.HasPrefix(p.URL.Path, "/oauth2/authorize/") {
+				consents++
+			}
+			s = s.restarted()
+			s.moves(b)
+		}
+		if q := s.walks(b, &mind, request("harbour", cb), cb); q.Get("code") == "" || q.Get("state") != "s-1" || consents != 1 {
+			t.Fatalf("asked %d times, then %v", consents, q)
+		}
+		s = s.restarted()
+		s.moves(b)
+		if q := get(t, b, request("harbour", cb)).URL.Query(); q.Get("code") == "" {
+			t.Errorf("asked again: %v", q)
+		}
+	})
+}
