@@ -16,6 +16,7 @@ import (
 	"doorward/internal/rig/walker"
 	"doorward/internal/sqlstore"
 	"doorward/internal/token"
+	"doorward/realms"
 )
 
 // ticket walks somebody who is signed in up to the callback of a host, and returns its address, not yet opened.
@@ -159,6 +160,26 @@ func TestSEC_S2_ATicketOpensItsOwnHostInItsOwnBrowser(t *testing.T) {
 	})
 }
 
+// An application that knows what a browser sends to another one cannot take that one's ticket.
+func TestSEC_S2_ATicketWithItsSecretOpensNoOtherHost(t *testing.T) {
+	eachStreet(t, func(t *testing.T, s *street) {
+		b := s.through(s.SignIn(s.anna, "192.0.2.74"))
+		at, err := url.Parse(s.ticket(b, wiki))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := cookieOf(b, wiki)
+		res := s.ask(at.RequestURI(), forwardauth.Said{Host: []string{files}, Proto: []string{"https"}}, own)
+		if to := res.Header.Get("Location"); len(res.Cookies()) != 0 || len(s.events("client.authorized")) != 0 || strings.Contains(to, "home") {
+			t.Errorf("taken: %v", res.Header)
+		}
+		res = s.ask(at.RequestURI(), forwardauth.Said{Host: []string{wiki}, Proto: []string{"https"}}, own)
+		if len(res.Cookies()) != 0 || len(s.events("client.authorized")) != 0 {
+			t.Errorf("still good at home: %v", res.Header)
+		}
+	})
+}
+
 // Going back to the callback, or loading it again, changes nothing for the browser that used the ticket.
 func TestSEC_O4_LoadingTheCallbackAgainIsHarmless(t *testing.T) {
 	eachStreet(t, func(t *testing.T, s *street) {
@@ -285,6 +306,8 @@ func TestSEC_N2_OnlyProxiesAreAnsweredAndOnlyOneStory(t *testing.T) {
 			"plain HTTP":           {full(func(s *forwardauth.Said) { s.Proto = one("http") }), 400},
 			"plain HTTP, in full":  {forwardauth.Said{URL: one("http://wiki.example/x"), URLMethod: one("GET")}, 400},
 			"two hosts":            {full(func(s *forwardauth.Said) { s.Host = []string{wiki, files} }), 400},
+			"two protocols":        {full(func(s *forwardauth.Said) { s.Proto = []string{"https", "http"} }), 400},
+			"two paths":            {full(func(s *forwardauth.Said) { s.URI = []string{"/x", "/y"} }), 400},
 			"one host twice":       {full(func(s *forwardauth.Said) { s.Host = []string{wiki, wiki} }), 400},
 			"two methods":          {full(func(s *forwardauth.Said) { s.Method = []string{"GET", "POST"} }), 400},
 			"another host in full": {full(func(s *forwardauth.Said) { s.URL = one("https://files.example/x") }), 400},
@@ -314,6 +337,27 @@ func TestSEC_N2_OnlyProxiesAreAnsweredAndOnlyOneStory(t *testing.T) {
 		}
 		if res := s.askAt(files, "/forward-auth/check", about(wiki, "/"), cookie); res.StatusCode != http.StatusBadRequest {
 			t.Errorf("one host asks for another: %d", res.StatusCode)
+		}
+		// Another realm's application is not asked about here.
+		s.Write(func(tx *sqlstore.Tx) error {
+			r, err := directory.ParseRealm("wealth.toml", realms.Wealth)
+			if err != nil {
+				return err
+			}
+			r.Relying = []directory.RelyingParty{{ID: "bank", Name: "Bank", Home: "https://bank.example/", Hosts: []string{"bank.example"}}}
+			return tx.PutRealm(r)
+		})
+		if err := s.Realms.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if res := s.ask("/forward-auth/check", about("bank.example", "/"), cookie); res.StatusCode != http.StatusForbidden {
+			t.Errorf("another realm's application: %d", res.StatusCode)
+		}
+		if res := s.askAt("bank.example", "/forward-auth/check", about("bank.example", "/"), cookie); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("another realm's application, under its own name: %d", res.StatusCode)
+		}
+		if page := s.get(stops(b), rig.Origin+"/forward-auth/start?host=bank.example&to=/&nonce="+strings.Repeat("A", 43)); page.Status != http.StatusNotFound {
+			t.Errorf("a sign-in for another realm's application: %d", page.Status)
 		}
 		// What the path looks like never matters.
 		for _, path := range []string{"/health", "/public/x", "/.well-known/acme-challenge/x", "/forward-auth/check", "/.doorward/start", "//", "/%2e%2e/", "/x;/../y", "*", ""} {
