@@ -100,6 +100,9 @@ func (s *Service) RemoveApplication(ctx context.Context, by login.By, client str
 	if !by.Fresh(now) {
 		return fault.New(fault.Forbidden, "login-not-fresh")
 	}
+	if client == "" { // to the store that means every client
+		return fault.New(fault.NotFound, "not-found")
+	}
 	realm, person := by.Person.Realm, by.Person.ID
 	name := client
 	rp, ok := relying(by.Realm, client)
