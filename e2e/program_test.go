@@ -75,7 +75,10 @@ type demo struct {
 	Tour    string
 	Realms  map[string]struct{ URL, Issuer string }
 	People  []person
-	Parties map[string]struct{ URL string } `json:"relying_parties"`
+	Parties map[string]struct {
+		URL    string
+		Secret string `json:"client_secret"`
+	} `json:"relying_parties"`
 
 	roots *x509.CertPool
 	cmd   *exec.Cmd

@@ -39,10 +39,11 @@ type application struct {
 	Auth  string
 	Brand directory.Brand
 	Pays  bool // moves money: asks for a fresh proof before it does
+	Tills bool // has devices without a browser
 }
 
 var applications = []application{
-	{ID: "store", Realm: "shop", Host: StoreHost, Name: "Northline Store", Auth: directory.AuthSecretBasic,
+	{ID: "store", Realm: "shop", Host: StoreHost, Name: "Northline Store", Auth: directory.AuthSecretBasic, Tills: true,
 		Brand: directory.Brand{Hue: 150, Chroma: .09, Paper: 150, Tint: .004, Panel: .36, Round: 1.8, Heading: "sans", Motif: "plain"}},
 	{ID: "complaints", Realm: "shop", Host: ComplaintsHost, Name: "Northline Complaints", Auth: directory.AuthSecretPost,
 		Brand: directory.Brand{Hue: 40, Chroma: .09, Paper: 40, Tint: .004, Panel: .36, Round: 1.4, Heading: "sans", Motif: "plain"}},
@@ -101,10 +102,14 @@ func RelyingParties(realm string, origin func(host string) string, secrets map[s
 			continue
 		}
 		sum, at := sha256.Sum256([]byte(secrets[a.ID])), origin(a.Host)
+		grants := []string{directory.GrantCode}
+		if a.Tills {
+			grants = append(grants, directory.GrantDevice)
+		}
 		all = append(all, directory.RelyingParty{
 			ID: a.ID, Name: a.Name, Home: at + "/", Auth: a.Auth, SecretSHA256: hex.EncodeToString(sum[:]),
 			RedirectURIs: []string{at + callbackPath}, PostLogoutURIs: []string{at + "/"}, BackchannelLogoutURI: at + backchannelPath,
-			Grants: []string{directory.GrantCode}, Scopes: appScopes, IDTokenAlg: appAlg, FirstParty: true,
+			Grants: grants, Scopes: appScopes, IDTokenAlg: appAlg, FirstParty: true,
 		})
 	}
 	return all
