@@ -30,6 +30,7 @@ type slot struct {
 // bare are addresses that take no secret, and the one that takes only what the page before it showed.
 var bare = []string{
 	"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth2/jwks",
+	"/forward-auth/start", "/forward-auth/again", // where to, on which host: checked against the realm
 	"/oauth2/device/{outcome}", // a page that says what became of it
 	"/oauth2/logout/confirm",   // a form of our own page: where to go is checked against the client again
 }
@@ -57,7 +58,7 @@ func paths(t *testing.T) []string {
 				continue
 			}
 			for _, m := range addressInSource.FindAllStringSubmatch(string(src), -1) {
-				if p := m[1]; !strings.HasSuffix(p, "/") && !slices.Contains(out, p) {
+				if p := strings.TrimSuffix(m[1], "?"); !strings.HasSuffix(p, "/") && !slices.Contains(out, p) {
 					out = append(out, p)
 				}
 			}
@@ -157,6 +158,16 @@ func (d *drawer) slots() []slot {
 			return d.raw(http.MethodPost, "/oauth2/device_authorization", url.Values{"scope": {"openid"}}, basic("terminal", x))
 		}, fine},
 		{"/oauth2/device", "user_code", []string{"user code"}, post("/oauth2/device", nil, "user_code", sameOrigin), leads("/oauth2/authorize/")},
+		{"/forward-auth/start/{request}", "the path", []string{"guarded request"}, func(x string) answer {
+			return d.raw(http.MethodGet, "/forward-auth/start/"+url.PathEscape(x), nil, as(d.b))
+		}, func(a answer) bool { return strings.Contains(a.Header.Get("Location"), "ticket=") }},
+		{"/.doorward/callback", "ticket", []string{"ticket"}, func(x string) answer {
+			return d.told("/.doorward/callback?ticket="+url.QueryEscape(x), "__Host-doorward-start="+atWiki)
+		}, func(a answer) bool {
+			return strings.Contains(strings.Join(a.Header.Values("Set-Cookie"), " "), "__Host-doorward=")
+		}},
+		{"/forward-auth/check", "cookie doorward", []string{"guarded cookie"}, func(x string) answer { return d.told("/forward-auth/check", "__Host-doorward="+x) }, fine},
+		{"/forward-auth/nginx", "cookie doorward", []string{"guarded cookie"}, func(x string) answer { return d.told("/forward-auth/nginx", "__Host-doorward="+x) }, fine},
 		{"/oauth2/introspect", "token", []string{"access token", "client access token", "refresh token"}, post("/oauth2/introspect", nil, "token", store), says(`"active":true`)},
 		{"/oauth2/introspect", "client_secret", []string{"client secret"}, post("/oauth2/introspect", url.Values{"client_id": {"complaints"}, "token": {"x"}}, "client_secret"), fine},
 		{"/oauth2/introspect", "client_assertion", []string{"client assertion"}, post("/oauth2/introspect", plus(url.Values{"token": {"x"}}, assertion...), "client_assertion"), fine},

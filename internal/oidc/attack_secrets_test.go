@@ -3,7 +3,9 @@ package oidc_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -15,6 +17,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/directory"
+	"doorward/internal/forwardauth"
 	"doorward/internal/rig"
 	"doorward/internal/rig/walker"
 	"doorward/internal/sqlstore"
@@ -45,7 +48,7 @@ func newDrawer(t *testing.T, store *sqlstore.Store, dsn string, signer jose.Sign
 		r.Relying = append(r.Relying, directory.RelyingParty{
 			ID: "terminal", Name: "Terminal", Home: "https://terminal.example", Auth: directory.AuthSecretBasic, SecretSHA256: r.Relying[0].SecretSHA256,
 			Grants: []string{directory.GrantDevice}, Scopes: []string{"openid"}, FirstParty: true,
-		})
+		}, directory.RelyingParty{ID: "wiki", Name: "Wiki", Home: "https://wiki.example/", Hosts: []string{wiki}})
 	}
 	d := &drawer{street: &street{Rig: rig.New(t, store, clients, change, signs), t: t}, dsn: dsn, warehouse: signer, pocket: newPocket(t)}
 	d.lane, d.org = d.Browser("192.0.2.60"), d.Organization("Alder Works", false)
@@ -94,6 +97,10 @@ func (d *drawer) kinds() map[string]func() string {
 			return asked["device_code"].(string)
 		},
 		"user code":         func() string { return d.device()["user_code"].(string) },
+		"guarded request":   func() string { return d.guarded() },
+		"ticket":            func() string { return d.ticket() },
+		"guarded browser":   func() string { return atWiki },
+		"guarded cookie":    func() string { return d.passes() },
 		"invitation":        func() string { return d.invitation() },
 		"reset link":        func() string { return d.reset() },
 		"password":          func() string { return rig.Password },
@@ -163,6 +170,43 @@ func (d *drawer) device() map[string]any {
 		d.t.Fatalf("%d %v", status, got)
 	}
 	return got
+}
+
+// A host that forward-auth guards, and the secret of the browser that wants to go there.
+const wiki = "wiki.example"
+
+var atWiki = base64.RawURLEncoding.EncodeToString([]byte("the secret of a browser, 32 long"))
+
+// told asks the other door as a proxy in front of the wiki does.
+func (d *drawer) told(path, cookie string) answer {
+	d.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, rig.Origin+path, nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if cookie != "" {
+		req.Header["Cookie"] = []string{cookie}
+	}
+	return d.send(forwardauth.Told(req, forwardauth.Said{Method: []string{"GET"}, Proto: []string{"https"}, Host: []string{wiki}, URI: []string{"/page"}}))
+}
+
+func (d *drawer) guarded() string {
+	sum := sha256.Sum256([]byte("doorward forward-auth " + atWiki))
+	a := d.raw(http.MethodGet, "/forward-auth/start", url.Values{"host": {wiki}, "to": {"/"}, "nonce": {base64.RawURLEncoding.EncodeToString(sum[:])}})
+	return strings.TrimPrefix(a.Header.Get("Location"), "/forward-auth/start/")
+}
+
+func (d *drawer) ticket() string {
+	return query(d.t, d.raw(http.MethodGet, "/forward-auth/start/"+d.guarded(), nil, as(d.b)).Header.Get("Location")).Get("ticket")
+}
+
+func (d *drawer) passes() string {
+	for _, c := range d.told("/.doorward/callback?ticket="+d.ticket(), "__Host-doorward-start="+atWiki).Cookies() {
+		if c.Name == "__Host-doorward" {
+			return c.Value
+		}
+	}
+	return ""
 }
 
 func (d *drawer) itself() string {
