@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -104,7 +106,7 @@ listen = "127.0.0.1:0"
 operations = ""
 certificate = ["cert.pem"]
 key = ["key.pem"]
-proxies = ["127.0.0.1"]
+proxies = ["127.0.0.2"]
 [mail]
 directory = "mail"
 [log]
@@ -380,7 +382,11 @@ func (s *site) realm() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	own := strings.NewReplacer("SECRET", secret, "REDIRECT", s.Redirect, "GOODBYE", s.Goodbye, "KEYS", keys).Replace(clients + scanner + published)
+	certified, err := s.mutuals()
+	if err != nil {
+		return "", err
+	}
+	own := strings.NewReplacer("SECRET", secret, "REDIRECT", s.Redirect, "GOODBYE", s.Goodbye, "KEYS", keys).Replace(clients + scanner + published + certified)
 	for _, m := range jwksMark.FindAllStringSubmatch(own, -1) {
 		public, err := s.makeKey(m[1])
 		if err != nil {
@@ -427,7 +433,7 @@ func (s *site) publish(client string) (string, error) {
 }
 
 // guest is somebody with an account and a browser of their own, at a network address of their own: limits per network
-// would otherwise see one single stranger.
+// would otherwise see one single stranger. Their way leads over the proxy at 127.0.0.2, that of applications does not.
 type guest struct {
 	*walker.Client
 	mind    *walker.Person
@@ -447,8 +453,19 @@ func (s *site) invites(t testing.TB) *guest {
 	g := &guest{Client: walker.New(s.pool, ""), invited: answer.Link, t: t, mind: &walker.Person{
 		Address: answer.Email, Password: "quiet lantern 58 marble", Now: time.Now, Wait: func(until time.Time) { time.Sleep(time.Until(until)) },
 	}}
+	g.HTTP.Transport.(*http.Transport).DialContext = overProxy
 	g.Header.Set("X-Forwarded-For", fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255))
 	return g
+}
+
+// overProxy dials loopback from the address of the site's proxy, whatever the host.
+func overProxy(ctx context.Context, network, asked string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(asked)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
 }
 
 // signedIn adds somebody who has set up their account and is signed in.
