@@ -72,7 +72,7 @@ func (s *stage) verify(raw, alg string) (jose.Header, map[string]any) {
 	if !s.lists("id_token_signing_alg_values_supported", alg) {
 		s.Errorf("the discovery document does not name %s", alg)
 	}
-	sig, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	sig, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
 		s.Fatalf("%s: %v", raw, err)
 	}
