@@ -70,6 +70,28 @@ func TestSEC_O6_AuthorizationIsBoundToOneKey(t *testing.T) {
 	})
 }
 
+// The same for certificates; a key and a certificate do not stand in each other's way.
+func TestSEC_O6_AuthorizationIsBoundToOneCertificate(t *testing.T) {
+	nodes(t, func(t *testing.T, stores []*sqlstore.Store) {
+		put(t, stores[0], func(tx *sqlstore.Tx) error {
+			return errors.Join(tx.AddAuthorization(token.Authorization{ID: "a", Realm: "r"}), tx.AddAuthorization(token.Authorization{ID: "b", Realm: "r"}),
+				tx.BindAuthorization("r", "a", "key"))
+		})
+		errs := race(t, stores, func(i int, tx *sqlstore.Tx) error { return tx.BindCertificate("r", "a", fmt.Sprint(i)) })
+		one(t, winners(t, errs, fault.Conflict, "stale"))
+		is := func(id string) token.Authorization {
+			return get(t, stores[0], func(tx *sqlstore.Tx) (token.Authorization, error) { return tx.Authorization("r", id) })
+		}
+		if a := is("a"); a.X5T != fmt.Sprint(slices.Index(errs, nil)) || a.JKT != "key" {
+			t.Errorf("bound to another's certificate: %+v", a)
+		}
+		refused(t, write(t, stores[0], func(tx *sqlstore.Tx) error { return tx.BindCertificate("wealth", "b", "k") }), fault.Conflict, "stale")
+		if b := is("b"); b.X5T != "" {
+			t.Errorf("bound from another realm: %+v", b)
+		}
+	})
+}
+
 func TestSessionIsFoundByItsID(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
 		put(t, s, func(tx *sqlstore.Tx) error {
