@@ -203,7 +203,7 @@ func (e *example) stranger(g *guest) bool {
 // forge makes log-out tokens that are none, each about the session of an ID token.
 func (e *example) forge(idToken string) map[string]string {
 	e.t.Helper()
-	signed, err := jose.ParseSigned(idToken, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(idToken, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		e.t.Fatal(err)
 	}
