@@ -68,7 +68,7 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 		return nil, err
 	}
 	h.stops = append(h.stops, h.store.Watch(func() { runner.Wake("farewells") }))
-	worker := &mail.Worker{Store: sqlstore.For[mail.Tx](h.store), Sender: sender, Clock: h.clock, From: h.conf.Mail.From, Count: h.metrics.Count}
+	worker := &mail.Worker{Store: sqlstore.For[mail.Tx](h.store), Sender: sender, Clock: h.clock, From: h.conf.Mail.From, Ring: h.ring, Count: h.metrics.Count}
 	var running sync.WaitGroup
 	running.Go(func() { h.deliver(ctx, worker) })
 	running.Go(func() { h.place(ctx, func() { runner.Wake("audit") }) })

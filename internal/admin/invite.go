@@ -189,7 +189,7 @@ func (s *People) Withdraw(ctx context.Context, by login.By, id string) error {
 		if p.State != directory.Invited || p.EverActive() {
 			return fault.New(fault.Conflict, "already-active")
 		}
-		if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, now); err != nil {
+		if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, "", now); err != nil {
 			return err
 		}
 		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 
-	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -42,19 +41,10 @@ func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (d
 		if err := tx.UpdatePerson(p); err != nil {
 			return err
 		}
-		ended, err := tx.EndSessions(p.Realm, p.ID, "", "disabled", now)
+		ended, err := shut(tx, p, "disabled", now)
 		if err != nil {
 			return err
 		}
-		for _, k := range []authn.Kind{authn.Invite, authn.Mail} {
-			if _, err := tx.VoidOneTimes(p.Realm, p.ID, k, now); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
-			return err
-		}
-		tx.Bump()
 		if ended > 0 {
 			if err := tx.Enqueue(by.NoticeTo(p, now, "sessions-ended", nil)); err != nil {
 				return err
@@ -71,7 +61,7 @@ func (s *People) Enable(ctx context.Context, by login.By, id, reason string) (di
 	now := s.Clock()
 	var p directory.Person
 	err := s.Store.Write(ctx, func(tx PeopleTx) (err error) {
-		if p, err = s.whom(tx, by, directory.Disable, id); err != nil || p.State != directory.Disabled {
+		if p, err = s.whom(tx, by, directory.Disable, id); err != nil || !p.State.Shut() {
 			return err
 		}
 		p.State = directory.Invited

@@ -38,6 +38,7 @@ var Plan = map[string]Room{
 	"internal/clientcert": {nouns, []string{"internal/directory", "internal/token"}},
 	"internal/clientkeys": {nouns, []string{"internal/directory", "internal/fault", "internal/token"}},
 	"internal/directory":  {nouns, []string{"internal/fault", "internal/tomlfile"}},
+	"internal/helpdesk":   {nouns, []string{"internal/authn", "internal/directory", "internal/fault"}},
 	"internal/job":        {nouns, nil},
 	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/session":    {nouns, []string{"internal/authn", "internal/directory"}},
@@ -51,12 +52,13 @@ var Plan = map[string]Room{
 	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
-		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
+		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/helpdesk",
+		"internal/login",
 		"internal/mail", "internal/secret", "internal/token", "internal/tomlfile",
 	}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
-		"internal/mail", "internal/secret", "internal/session",
+		"internal/helpdesk", "internal/mail", "internal/secret", "internal/session",
 	}},
 	"internal/selfservice": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
@@ -97,7 +99,7 @@ var Plan = map[string]Room{
 	"internal/server": {outside, []string{"internal/fault"}},
 	"internal/sqlstore": {outside, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
-		"internal/secret", "internal/session", "internal/token",
+		"internal/helpdesk", "internal/secret", "internal/session", "internal/token",
 	}},
 
 	"cmd/doorward": {wiring, []string{

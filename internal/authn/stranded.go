@@ -43,6 +43,22 @@ func Stranded(r Rules, p Person) (Reason, bool) {
 	return why, true
 }
 
+// Helps reports whether an approved request would let a person in who can show these kinds, of what they hold and of what
+// is shown once (the mailbox, the call, a spoken code), and nothing else. The window of the grant is not looked at.
+func Helps(r Rules, p Person, g Grant, means ...Kind) bool {
+	g.From, g.Until = trial.Add(-time.Hour), trial.Add(time.Hour)
+	p.Grants, p.EverActive = []Grant{g}, true
+	p.Held = slices.Clone(p.Held)
+	for i := range p.Held {
+		p.Held[i].Bound = time.Time{} // before the grant, whenever that is
+	}
+	if p.ID == "" {
+		p.ID = "somebody"
+	}
+	ok, _ := try(r, p, Goal{}, setOf(means...))
+	return ok
+}
+
 // approved is a live request by two approvers.
 func approved(kinds ...Kind) Grant {
 	return Grant{ID: "request", Kinds: kinds, Approvers: 2, From: trial.Add(-time.Hour), Until: trial.Add(time.Hour)}

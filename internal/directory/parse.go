@@ -39,6 +39,11 @@ const (
 	PasswordMemory             = 19456 // KiB, the floor of Argon2id
 	PasswordPasses             = 2
 	PasswordLanes              = 1
+	CoolingMinutes             = 60
+	PrivilegedHours            = 24
+	ApprovalsPerAgent          = 5  // in a day, SEC H-2
+	ResetsPerAdministrator     = 10 // in a day
+	SecondLookPercent          = 5
 )
 
 var slug = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
@@ -53,6 +58,10 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 		},
 		Invitation: Invitation{Days: InvitationDays},
 		Password:   PasswordRules{Length: PasswordLength, Memory: PasswordMemory, Passes: PasswordPasses, Lanes: PasswordLanes},
+		Requests: Requests{
+			Cooling: CoolingMinutes, Longer: PrivilegedHours, Agent: ApprovalsPerAgent, Administrator: ResetsPerAdministrator,
+			SecondLook: SecondLookPercent,
+		},
 	}
 	c := &check{Document: tomlfile.Read(file, text, &r), r: &r}
 	if c.Unreadable() {
@@ -63,6 +72,7 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 	c.brand()
 	c.desk()
 	c.limits()
+	c.requests()
 	c.apps()
 	c.terms()
 	c.lists()

@@ -27,7 +27,11 @@ const (
 	Invited  PersonState = "invited"
 	Active   PersonState = "active"
 	Disabled PersonState = "disabled"
+	Frozen   PersonState = "frozen" // somebody with a notice in hand said that a change was not theirs
 )
+
+// Shut reports whether nobody gets in: until the account is enabled again, what is held stays and counts for nothing.
+func (s PersonState) Shut() bool { return s == Disabled || s == Frozen }
 
 // Stage is how far a person has come (REQ B81), derived, never stored.
 type Stage string

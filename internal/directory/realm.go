@@ -25,9 +25,28 @@ type Realm struct {
 	Terms      Terms          `toml:"terms" json:"terms"`
 	Topics     []Topic        `toml:"topic" json:"topics"`
 	Relying    []RelyingParty `toml:"relying_party" json:"relying_parties"`
+	Requests   Requests       `toml:"requests" json:"requests"`
 	Manager    Localized      `toml:"password_managers" json:"password_managers"` // the operator's words on password managers, may be missing
 	Version    int64          `toml:"-" json:"-"`
 	PolicyLine int            `toml:"-" json:"-"` // line of the file on which the policy's text begins; 0 when it came from the store
+}
+
+// Requests is how help is given where something is lost (package helpdesk). The numbers may only be made stricter.
+type Requests struct {
+	Cooling       int         `toml:"cooling_minutes" json:"cooling_minutes"`           // where nothing that remains is shown, at least 60
+	Longer        int         `toml:"privileged_cooling_hours" json:"privileged_hours"` // the same for administrators and staff, at least 24
+	Agent         int         `toml:"per_agent" json:"per_agent"`                       // approvals by one agent in a day before a second has to look, at most 5
+	Administrator int         `toml:"per_administrator" json:"per_administrator"`       // resets by one customer administrator in a day, at most 10
+	SecondLook    int         `toml:"second_look_percent" json:"second_look_percent"`   // share of all others that a second has to look at, at least 5
+	Checks        []CheckRule `toml:"check" json:"checks"`                              // what staff check about a caller; Checklist where there is none
+}
+
+// CheckRule is one line of the checklist.
+type CheckRule struct {
+	ID       string    `toml:"id" json:"id"`
+	Name     Localized `toml:"name" json:"name"`
+	About    Localized `toml:"about" json:"about"`       // what to do, and what not to read out
+	Optional bool      `toml:"optional" json:"optional"` // may be left out; every other one has to pass
 }
 
 // Localized is a text per language; For falls back to English, then to any.

@@ -87,7 +87,7 @@ var Rules = []Rule{
 		"everybody can see who their administrators are (REQ B41)"},
 	{[]Role{Administrator}, []Act{See, SeeHistory}, Colleague, customers,
 		"administrators look after their own people"},
-	{[]Role{Administrator}, append([]Act{Delete}, manage...), Colleague, customers,
+	{[]Role{Administrator}, append([]Act{Delete, Approve}, manage...), Colleague, customers,
 		"customers manage their own people without us (REQ B45)"},
 	{staff, []Act{See, SeeHistory}, Customer, customers,
 		"the help desk needs the whole picture"},

@@ -48,6 +48,11 @@ func (p *proving) bound(tx Tx) error {
 	if err := tx.AddCredential(c); err != nil {
 		return err
 	}
+	if grant := p.st.step.BehindOf(kind).Grant; grant != "" {
+		if err := p.use(tx, grant, kind); err != nil {
+			return err
+		}
+	}
 	f.Evidence = append(f.Evidence, authn.Evidence{Kind: kind, Credential: c.ID, At: p.now, Bound: true})
 	f.Open, f.Wrong, f.Choice = authn.Question{}, 0, ""
 	if err := tx.Audit(p.s.event(p.c, *f, "credential.enrolled", audit.Event{
@@ -100,7 +105,7 @@ func (s *Service) message(st standing, template string, c Caller, args map[strin
 func Notice(r directory.Realm, to, by directory.Person, template string, now time.Time, network, agent string, args map[string]string) mail.Message {
 	all := map[string]string{
 		"who": by.Name, "at": now.UTC().Format(time.RFC3339), "network": network, "browser": agent,
-		"not_me": r.Origin + "/help/not-me",
+		"not_me": r.Origin + "/not-me",
 	}
 	maps.Copy(all, args)
 	return mail.Message{

@@ -47,6 +47,11 @@ func (by By) NoticeTo(to directory.Person, now time.Time, template string, args 
 	return Notice(by.Realm.Realm, to, by.Person, template, now, by.Network, by.Agent, args)
 }
 
+// RulesOf is the one policy that counts for a person, whoever asks.
+func (s *Service) RulesOf(realm *Realm, p directory.Person, o directory.Organization) (authn.Rules, error) {
+	return s.rules(realm, p, o, authn.Goal{})
+}
+
 // RulesFor is the one policy that counts for a signed-in person.
 func (s *Service) RulesFor(signed Signed) (authn.Rules, error) {
 	return s.rules(signed.Realm, signed.Person, signed.Organization, authn.Goal{})

@@ -96,7 +96,7 @@ func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
 			return err
 		}
 		p, err := tx.Person(c.Realm, ot.Person)
-		if err != nil || p.EverActive() || p.State == directory.Disabled {
+		if err != nil || p.EverActive() || p.State.Shut() {
 			return ignoreMissing(err)
 		}
 		if busy, err := underWay(tx, p, now); err != nil || busy {
@@ -134,7 +134,7 @@ func invitation(tx Tx, realm, person string) (newest authn.OneTime, err error) {
 // beginAnew voids the older links first and their flows then: a flow that starts meanwhile either holds its link's row,
 // and is seen here, or finds the link voided.
 func beginAnew(tx Tx, p directory.Person, in Invitation) error {
-	if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, in.Now); err != nil {
+	if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, "", in.Now); err != nil {
 		return err
 	}
 	if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {

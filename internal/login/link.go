@@ -28,10 +28,11 @@ import (
 const (
 	SetUp    = "set-up"
 	Password = "password"
+	Recover  = "recovery" // an approved request
 )
 
 // kinds of links by purpose.
-var linkKinds = map[string]authn.Kind{SetUp: authn.Invite, Password: authn.Mail}
+var linkKinds = map[string]authn.Kind{SetUp: authn.Invite, Password: authn.Mail, Recover: authn.Mail}
 
 // Link is what a page may show about a link before anything happens.
 type Link struct {
@@ -251,7 +252,7 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 				return err
 			}
 		}
-		if err != nil || quiet || p.State == directory.Disabled {
+		if err != nil || quiet || p.State.Shut() {
 			p = directory.Person{Realm: realm.ID, Language: realm.Languages[0]} // nobody: a decoy goes the same way
 		}
 		if p.ID != "" && !p.EverActive() {
@@ -267,11 +268,11 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 	return s.tripped(ctx, c, err, now, audit.Event{})
 }
 
-// sendLink voids older links of the kind, stores the new one, writes the mail and the event. A flow behind an older link
+// sendLink voids older links of the kind and purpose, stores the new one, writes the mail and the event. A flow behind an older link
 // ends at its last step, which cannot spend the link any more.
 func sendLink(tx Tx, r directory.Realm, p directory.Person, ot authn.OneTime, token secret.Text, template string, args map[string]string, e audit.Event) error {
 	now := ot.Created
-	if _, err := tx.VoidOneTimes(r.ID, p.ID, ot.Kind, now); err != nil {
+	if _, err := tx.VoidOneTimes(r.ID, p.ID, ot.Kind, ot.Purpose, now); err != nil {
 		return err
 	}
 	if err := tx.AddOneTime(ot); err != nil {

@@ -165,10 +165,6 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		if st.creds, err = tx.Credentials(f.Realm, f.Person); err != nil {
 			return st, err
 		}
-		if st.person.State == directory.Disabled || st.org.State == directory.Disabled {
-			st.step = authn.Step{Act: authn.ActStuck, Reason: Blocked}
-			return st, nil
-		}
 		if p, err = s.enginePerson(tx, st); err != nil {
 			return st, err
 		}
@@ -181,6 +177,10 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	rules.Fresh = rules.Fresh || elsewhere(st.flow)
 	st.fresh = rules.Fresh
 	st.step = authn.Next(rules, p, counted(st.flow))
+	// Who is shut out shows everything first and learns it then (REQ B71): whoever has stolen a password alone does not.
+	if f.Person != "" && disabled(st.person, st.org) && st.step.Act != authn.ActProve {
+		st.step = authn.Step{Act: authn.ActStuck, Reason: Blocked}
+	}
 	return st, nil
 }
 
@@ -268,6 +268,9 @@ func AudienceOf(r directory.Role) authn.Audience {
 func (s *Service) enginePerson(tx Tx, st standing) (authn.Person, error) {
 	p := authn.Person{ID: st.person.ID, EverActive: st.person.EverActive(), Held: authn.Holdings(st.creds)}
 	var err error
+	if p.Grants, err = grants(tx, st.person); err != nil {
+		return p, err
+	}
 	if p.Owed, err = s.owed(tx, st.realm, st.person); err != nil || st.org.Policy == "" {
 		return p, err
 	}

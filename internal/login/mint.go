@@ -44,6 +44,9 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 			return nil, err
 		}
 	}
+	if err := s.settle(tx, st); err != nil {
+		return nil, err
+	}
 	s.Count("signin", "result", "succeeded")
 	return m, tx.Audit(s.event(c, st.flow, "signin.succeeded", audit.Event{
 		Session: se.ID, Organization: p.Organization, Data: map[string]string{"amr": strings.Join(session.AMR(se.Evidence), " ")},
@@ -125,7 +128,7 @@ func (s *Service) welcome(tx Tx, c Caller, st standing) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, f.Now); err != nil {
+	if _, err := tx.VoidOneTimes(p.Realm, p.ID, authn.Invite, "", f.Now); err != nil {
 		return err
 	}
 	if _, err := tx.VoidFlows(p.Realm, p.ID, f.ID); err != nil || invited.By == "" {

@@ -367,5 +367,5 @@ func (s *Service) spendLink(tx Tx, f authn.Flow) error {
 
 // disabled reports whether a person or their organization may not be let in.
 func disabled(p directory.Person, o directory.Organization) bool {
-	return p.State == directory.Disabled || o.State == directory.Disabled
+	return p.State.Shut() || o.State.Shut()
 }

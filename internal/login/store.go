@@ -7,6 +7,7 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
+	"doorward/internal/helpdesk"
 	"doorward/internal/mail"
 	"doorward/internal/session"
 )
@@ -34,7 +35,7 @@ type Tx interface {
 	OneTimes(realm, person string, kind authn.Kind) ([]authn.OneTime, error)
 	UseOneTime(id string, kind authn.Kind, now time.Time) error
 	LeadOneTime(id, from, to string) error
-	VoidOneTimes(realm, person string, kind authn.Kind, now time.Time) (int, error)
+	VoidOneTimes(realm, person string, kind authn.Kind, purpose string, now time.Time) (int, error) // every purpose where it is empty
 
 	Spend(key string, expires time.Time) (fresh bool, err error)
 	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
@@ -53,6 +54,10 @@ type Tx interface {
 	AddDevice(session.Device) error
 	DeviceByHash(hash []byte) (session.Device, error)
 	TouchDevice(id string, seen time.Time) error
+
+	HelpRequest(realm, id string) (helpdesk.Request, error)
+	HelpRequestsLive(realm, person string) ([]helpdesk.Request, error)
+	UpdateHelpRequest(helpdesk.Request) error
 
 	AddAcceptance(directory.Acceptance) error
 	Acceptances(realm, person string) ([]directory.Acceptance, error)

@@ -66,6 +66,9 @@ var templates = map[string]shape{
 	"address-already":     {To: "/signin", Why: "invited"},
 }
 
+// Notice reports whether a template tells its reader about their own account, and has a link to say "this was not me".
+func Notice(template string) bool { return templates[template].Notice }
+
 // Known reports whether there is such a template.
 func Known(template string) bool { _, ok := templates[template]; return ok }
 

@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/secret"
 )
 
 // Rules of delivery:
@@ -52,6 +54,7 @@ type Worker struct {
 	Sender Sender
 	Clock  func() time.Time
 	From   string                                // sender's address for every realm; the realm's desk when empty
+	Ring   *secret.Ring                          // makes the links of "this was not me"
 	Count  func(metric string, labels ...string) // "mail" with result and template; nil for none
 }
 
@@ -130,6 +133,10 @@ func (w *Worker) one(ctx context.Context, m Message) (general bool, err error) {
 	if gone {
 		m.State, m.Done = Void, w.Clock()
 		return false, w.finish(ctx, m, "void", false)
+	}
+	if to, ok := m.Args["not_me"]; ok {
+		m.Args = maps.Clone(m.Args)
+		m.Args["not_me"] = to + "/" + DenialToken(w.Ring, m.Realm, m.ID)
 	}
 	c, err := Compose(r, p, m, w.Clock())
 	if err == nil && w.From != "" {

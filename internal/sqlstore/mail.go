@@ -29,6 +29,7 @@ var (
 		WHERE id = $1 AND (state = 'waiting' OR $2 = 'sent')`)
 	existsMail  = statement(`SELECT 1 FROM mail WHERE id = $1`)
 	selectMails = statement(`SELECT ` + mailColumns + ` FROM mail WHERE realm = $1 AND person = $2 ORDER BY id DESC LIMIT $3`)
+	selectMail  = statement(`SELECT ` + mailColumns + ` FROM mail WHERE realm = $1 AND id = $2`)
 	voidMails   = statement(`UPDATE mail SET state = 'void', done = $4, args = NULL
 		WHERE realm = $1 AND person = $2 AND template = $3 AND state = 'waiting'`)
 	mailWaiting = statement(`SELECT COUNT(*), COALESCE(MIN(created), 0) FROM mail WHERE realm = $1 AND state = 'waiting'`)
@@ -98,6 +99,11 @@ func (t *Tx) FinishMail(m mail.Message) error {
 // Mails returns the newest messages to a person, without Args.
 func (t *Tx) Mails(realm, person string, limit int) ([]mail.Message, error) {
 	return list(t, scanBareMail, selectMails, realm, person, limited(limit))
+}
+
+// Mail finds one message of a realm, without its arguments.
+func (t *Tx) Mail(realm, id string) (mail.Message, error) {
+	return one(t, scanBareMail, selectMail, realm, id)
 }
 
 // VoidMails voids the waiting messages of a template to a person, and says how many.

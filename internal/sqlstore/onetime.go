@@ -22,7 +22,8 @@ var (
 		WHERE id = $1 AND kind = $2 AND used = 0 AND voided = 0 AND expires > $3 RETURNING 1`)
 	selectOneTime = statement(`SELECT ` + oneTimeColumns + ` FROM one_time WHERE id = $1 AND kind = $2`)
 	leadOneTime   = statement(`UPDATE one_time SET flow = $3 WHERE id = $1 AND flow = $2 AND used = 0 AND voided = 0`)
-	voidOneTimes  = statement(`UPDATE one_time SET voided = $4 WHERE realm = $1 AND person = $2 AND kind = $3 AND used = 0 AND voided = 0`)
+	voidOneTimes  = statement(`UPDATE one_time SET voided = $4 WHERE realm = $1 AND person = $2 AND kind = $3 AND used = 0 AND voided = 0
+		AND ($5 = '' OR purpose = $5)`)
 )
 
 func scanOneTime(_ *Tx, r row) (o authn.OneTime, err error) {
@@ -77,7 +78,7 @@ func (t *Tx) LeadOneTime(id, from, to string) error {
 	return err
 }
 
-// VoidOneTimes voids what is unused of a person and kind, and says how many.
-func (t *Tx) VoidOneTimes(realm, person string, kind authn.Kind, now time.Time) (int, error) {
-	return t.exec(voidOneTimes, realm, person, kind, millis(now))
+// VoidOneTimes voids what is unused of a person, kind and purpose (empty: every purpose), and says how many.
+func (t *Tx) VoidOneTimes(realm, person string, kind authn.Kind, purpose string, now time.Time) (int, error) {
+	return t.exec(voidOneTimes, realm, person, kind, millis(now), purpose)
 }

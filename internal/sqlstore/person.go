@@ -37,7 +37,7 @@ var (
 	signedIn = statement(`UPDATE person SET state = 'active', last_sign_in = CASE WHEN $3 > last_sign_in THEN $3 ELSE last_sign_in END,
 		version = CASE WHEN first_active = 0 THEN version + 1 ELSE version END,
 		first_active = CASE WHEN first_active = 0 THEN $3 ELSE first_active END
-		WHERE realm = $1 AND id = $2 AND state <> 'disabled'`)
+		WHERE realm = $1 AND id = $2 AND state NOT IN ('disabled', 'frozen')`)
 	deletePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND state = 'invited' AND first_active = 0`)
 	existsPerson = statement(`SELECT 1 FROM person WHERE id = $1`)
 

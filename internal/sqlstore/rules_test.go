@@ -40,7 +40,7 @@ func TestSEC_A1_OneTimeSecretsSayWhatHappenedToThem(t *testing.T) {
 		add("c", authn.Mail)
 		add("d", authn.Invite)
 		put(t, s, func(tx *sqlstore.Tx) error {
-			if n, err := tx.VoidOneTimes("r", "p", authn.Mail, noon); err != nil || n != 2 { // not the used one, not the invitation
+			if n, err := tx.VoidOneTimes("r", "p", authn.Mail, "", noon); err != nil || n != 2 { // not the used one, not the invitation
 				t.Errorf("voided %d, %v", n, err)
 			}
 			return nil

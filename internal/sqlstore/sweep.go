@@ -35,6 +35,8 @@ var sweeps = []struct {
 	{statement(`DELETE FROM one_time WHERE id IN (SELECT id FROM one_time WHERE expires <= $1 LIMIT $2)`), explained},
 	{statement(`DELETE FROM session WHERE id IN (SELECT id FROM session WHERE until <= $1 LIMIT $2)`), explained},
 
+	{statement(`DELETE FROM help_request WHERE id IN (SELECT id FROM help_request WHERE closed <> 0 AND closed <= $1 LIMIT $2)`), helpKept},
+
 	{statement(`DELETE FROM oidc_key WHERE (realm, id) IN (SELECT realm, id FROM oidc_key WHERE ends <> 0 AND ends <= $1 LIMIT $2)`), 0},
 	{statement(`DELETE FROM oidc_request WHERE id IN (SELECT id FROM oidc_request WHERE expires <= $1 LIMIT $2)`), explained},
 	{statement(`DELETE FROM oidc_code WHERE hash IN (SELECT hash FROM oidc_code WHERE expires <= $1 LIMIT $2)`), day},

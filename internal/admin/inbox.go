@@ -1,0 +1,225 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/helpdesk"
+	"doorward/internal/login"
+)
+
+// InboxPage is how many requests a page of the inbox holds.
+const InboxPage = 50
+
+// Item is one request in the inbox, with whom it is about as far as anybody knows.
+type Item struct {
+	helpdesk.Request
+	Who      directory.Person // zero where nobody has the address
+	Customer directory.Organization
+	Waits    string // who has to act: "check", "approve", "second", "cooling", "ready", "answer"
+}
+
+// Inbox is one page of requests, newest first.
+type Inbox struct {
+	Items  []Item
+	More   bool
+	Closed bool
+	Staff  bool
+}
+
+// List pages through the requests that the actor looks after: staff see all of the realm, customer administrators those of
+// their own people. Nobody sees requests about themselves here. It fails with fault.Forbidden "not-allowed" for others.
+func (s *Requests) List(ctx context.Context, by login.By, closed bool, before string) (box Inbox, err error) {
+	all := directory.MayListAll(by.Person)
+	if !all && by.Person.Role != directory.Administrator {
+		return box, fault.New(fault.Forbidden, "not-allowed")
+	}
+	organization := by.Person.Organization
+	if all {
+		organization = ""
+	}
+	now := s.Clock()
+	err = s.Store.Read(ctx, func(tx RequestTx) error {
+		box = Inbox{Closed: closed, Staff: all}
+		list := tx.HelpInbox
+		if closed {
+			list = tx.HelpClosed
+		}
+		found, err := list(by.Person.Realm, organization, before, InboxPage+1)
+		if err != nil {
+			return err
+		}
+		if box.More = len(found) > InboxPage; box.More {
+			found = found[:InboxPage]
+		}
+		for _, r := range found {
+			item, err := s.item(tx, by, r, now)
+			if err != nil {
+				return err
+			}
+			if item.Who.ID == by.Person.ID || item.Who.ID != "" && directory.May(by.Person, directory.See, item.Who) != nil {
+				continue
+			}
+			box.Items = append(box.Items, item)
+		}
+		return nil
+	})
+	return box, err
+}
+
+// item finds whom a request is about: its person, or whoever has the address that a form named.
+func (s *Requests) item(tx RequestTx, by login.By, r helpdesk.Request, now time.Time) (item Item, err error) {
+	item = Item{Request: r, Waits: "answer"}
+	if r.Person != "" {
+		item.Who, err = tx.Person(r.Realm, r.Person)
+	} else {
+		item.Who, err = tx.PersonByAddress(r.Realm, r.Address)
+	}
+	if err != nil && !fault.Of(err, fault.NotFound) {
+		return item, err
+	}
+	if item.Who.ID != "" {
+		if item.Customer, err = tx.Organization(r.Realm, item.Who.Organization); err != nil {
+			return item, err
+		}
+	}
+	switch {
+	case r.State == helpdesk.Approved && now.Before(r.From):
+		item.Waits = "cooling"
+	case r.State == helpdesk.Approved:
+		item.Waits = "ready"
+	case len(r.Approvals) > 0:
+		item.Waits = "second"
+	case r.Person != "" && (r.Everything || len(r.Kinds) > 0):
+		item.Waits = "check"
+		if len(r.Missing(by.Realm.Requests.Strict().Required())) == 0 {
+			item.Waits = "approve"
+		}
+	}
+	return item, nil
+}
+
+// Case is everything that somebody who decides about a request looks at.
+type Case struct {
+	Item
+	Rules     []directory.CheckRule // the checklist
+	Missing   []string              // checks that have to pass before the actor can approve
+	Need      helpdesk.Need         // as if the actor approved now
+	NoWay     bool                  // the policy has no line that this could open
+	Factors   []authn.Credential    // what the person holds, without Data
+	Earlier   []helpdesk.Request    // other requests about them, newest first: what was refused is seen by the next
+	Timeline  []audit.Event
+	Mine      bool // the actor may not decide: it is about them
+	MayCheck  bool
+	Approving error // why the actor cannot approve, nil where they can
+	MayRefuse bool
+	Waiting   string // id of the person's flow that waits for a spoken code, empty for none
+}
+
+// Look loads one request. It fails with fault.NotFound for one that the actor may not see.
+func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, err error) {
+	now := s.Clock()
+	err = s.Store.Read(ctx, func(tx RequestTx) error {
+		r, err := tx.HelpRequest(by.Person.Realm, id)
+		if err != nil {
+			return err
+		}
+		c = Case{Rules: by.Realm.Requests.Strict().Checks}
+		if c.Item, err = s.item(tx, by, r, now); err != nil {
+			return err
+		}
+		unseen := fault.New(fault.NotFound, "not-found")
+		switch {
+		case c.Who.ID == by.Person.ID:
+			return unseen // the person's own page tells them
+		case c.Who.ID == "" && !directory.MayListAll(by.Person):
+			return unseen
+		case c.Who.ID != "" && directory.May(by.Person, directory.SeeHistory, c.Who) != nil:
+			return unseen
+		}
+		c.MayRefuse = r.State == helpdesk.Open && (c.Who.ID == "" || directory.May(by.Person, directory.ResetFactor, c.Who) == nil)
+		if c.Who.ID == "" {
+			return nil
+		}
+		if c.Factors, err = tx.CredentialsOf(r.Realm, []string{c.Who.ID}); err != nil {
+			return err
+		}
+		for i := range c.Factors {
+			c.Factors[i].Data = nil
+		}
+		if c.Earlier, err = tx.HelpRequestsOf(r.Realm, c.Who.ID, lastFew); err != nil {
+			return err
+		}
+		c.Earlier = slices.DeleteFunc(c.Earlier, func(e helpdesk.Request) bool { return e.ID == r.ID })
+		if c.Timeline, err = tx.Events(audit.Query{Realm: r.Realm, Person: c.Who.ID, Limit: 40}); err != nil {
+			return err
+		}
+		return s.decision(tx, by, &c, now)
+	})
+	return c, err
+}
+
+// decision fills in what the actor can do with a request that names its person and what it is about.
+func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) error {
+	c.MayCheck = c.State == helpdesk.Open && c.Person != "" && by.Person.Role.Staff() && directory.May(by.Person, directory.ResetFactor, c.Who) == nil
+	c.Approving = helpdesk.MayApprove(by.Person, c.Who, c.Request, now)
+	if c.Person == "" || !c.Everything && len(c.Kinds) == 0 {
+		c.Approving = fault.New(fault.Conflict, "request-nobody")
+		return nil
+	}
+	if c.State != helpdesk.Open {
+		return nil
+	}
+	facts, err := s.judge(tx, by, c.Request, c.Who, now)
+	if is(err, "request-no-way") {
+		c.NoWay, c.Approving = true, err
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.Need = helpdesk.Compute(facts)
+	if by.Person.Role.Staff() {
+		c.Missing = c.Request.Missing(c.Need.Checks)
+	}
+	return nil
+}
+
+// Answer closes a request that was answered otherwise: no grant was needed, or the form asked for something else. Errors
+// are those of Refuse.
+func (s *Requests) Answer(ctx context.Context, by login.By, id string, version int64, words string) (r helpdesk.Request, err error) {
+	now := s.Clock()
+	if words = directory.Line(words); len([]rune(words)) < reasonLeast {
+		return r, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	}
+	err = s.Store.Write(ctx, func(tx RequestTx) error {
+		var p directory.Person
+		if r, p, err = s.about(tx, by, directory.ResetFactor, id); err != nil && !is(err, "request-nobody") {
+			return err
+		}
+		if r.Version != version {
+			return fault.New(fault.Conflict, "stale")
+		}
+		if r.State != helpdesk.Open {
+			return fault.New(fault.Conflict, "request-over")
+		}
+		r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Done, now, by.Person.ID, words
+		r.Approvals = nil
+		if err := s.update(tx, &r); err != nil {
+			return err
+		}
+		s.count("answered", r)
+		if r.Person == "" {
+			e := by.Event(now, "request.answered", words, facts(r))
+			e.Person, e.Organization = "", r.Organization
+			return tx.Audit(e)
+		}
+		return tx.Audit(by.EventAbout(p, now, "request.answered", words, facts(r)))
+	})
+	return r, err
+}

@@ -1,0 +1,227 @@
+package helpdesk
+
+import (
+	"slices"
+	"time"
+
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+)
+
+// The rules of requests (DESIGN R5, R6; SEC H-1 to H-6). What the policy lets a grant open stands in authn; here stands
+// what it takes to get one. The engine asks for the rest: what remains, and a round trip to the stored mailbox.
+//
+//   - Q1 A request names kinds, or everything. Approvers are counted as the policy wants for these kinds (grant: one,
+//     grant2: two), and never fewer: a request that no line of the policy could use is refused at once.
+//   - Q2 Two approvers, whatever the policy says: for an administrator or staff; for everything; where a check about
+//     this person failed, or a request was refused, in the last seven days; for a share of all others that nobody can
+//     predict; for a second grant within a day; and beyond an agent's daily number.
+//   - Q3 An approver is not the person, not below them, and no two approvals are of one person. Who opened a request may
+//     be the first to approve it, never the second. The second is of a higher role than agent where the first was an
+//     agent (directory.Approve).
+//   - Q4 Every required check of the realm has passed, with a note, before anybody of staff approves. An administrator
+//     who vouches for a person of their own organization gives a reason instead: they know them. A failed check stands
+//     until the same check passed at the hands of somebody else.
+//   - Q5 The cooling-off runs from the last approval. It is nothing where the person still has to show something that
+//     remains, and their mailbox; otherwise an hour, and a day for administrators and staff.
+//   - Q6 Nobody approves that the same person's password and their second factor go within 72 hours of each other: the
+//     second of the two needs two others.
+//   - Q7 An approval counts as long as its approver could still give it: who was disabled or demoted since, does not.
+//   - Q8 One request per person at a time. Cancelling works until the grant is used up, by a link without a login.
+
+// Need is what one request takes to become a grant.
+type Need struct {
+	Approvers int
+	Checks    []string // ids of the checks that have to pass
+	Cooling   time.Duration
+	Because   []string // why two: "privileged", "everything", "policy", "failed-check", "refused", "sample", "limit", "again", "both"
+}
+
+// Case is what a need is computed from.
+type Case struct {
+	Target   directory.Person
+	Kinds    []authn.Kind
+	All      bool
+	Policy   int           // approvers that the policy asks for, 1 or 2
+	Remains  bool          // something that the person holds is not named, and every way asks for the mailbox
+	Vouched  bool          // the first approver is an administrator of the person's own organization
+	Failed   bool          // a check about this person failed lately
+	Refused  bool          // a request about them was refused lately
+	Sampled  bool          // chosen for a second look
+	Beyond   bool          // the approver's daily number is used up
+	Again    bool          // somebody was let in this way within a day already
+	Both     bool          // the same approver let the other factor go within 72 hours
+	Required []string      // checks the realm requires for this case
+	Cooling  time.Duration // where nothing that remains is shown
+	Longer   time.Duration // the same for administrators and staff
+}
+
+// Compute says what a case needs.
+func Compute(c Case) Need {
+	n := Need{Approvers: max(1, c.Policy)}
+	two := func(yes bool, why string) {
+		if yes {
+			n.Approvers = 2
+			n.Because = append(n.Because, why)
+		}
+	}
+	privileged := c.Target.Role != directory.Member
+	two(c.Policy > 1, "policy")
+	two(privileged, "privileged")
+	two(c.All, "everything")
+	two(c.Failed, "failed-check")
+	two(c.Refused, "refused")
+	two(c.Sampled, "sample")
+	two(c.Beyond, "limit")
+	two(c.Again, "again")
+	two(c.Both, "both")
+	if !c.Vouched || c.Failed || c.Refused {
+		n.Checks = slices.Clone(c.Required)
+	}
+	if !c.Remains || c.All {
+		n.Cooling = c.Cooling
+		if privileged {
+			n.Cooling = c.Longer
+		}
+	}
+	return n
+}
+
+// Missing are the required checks that have not passed. A check that failed counts as passed only when somebody else than
+// who failed it passed it afterwards (Q4).
+func (r Request) Missing(required []string) []string {
+	var out []string
+	for _, rule := range required {
+		var last *Check
+		var failedBy string
+		for i := range r.Checks {
+			c := &r.Checks[i]
+			if c.Rule != rule {
+				continue
+			}
+			if c.Result == Failed {
+				failedBy = c.By
+			}
+			last = c
+		}
+		if last == nil || last.Result != Passed || failedBy != "" && last.By == failedBy {
+			out = append(out, rule)
+		}
+	}
+	return out
+}
+
+// AnyFailed reports whether a check of the request failed at any time.
+func (r Request) AnyFailed() bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Result == Failed })
+}
+
+// MayApprove reports whether somebody may give the next approval (Q3): nil, or what directory.May returns, or
+// fault.Forbidden "own-request" for the person themselves, "approved-already", "second-approver" for who opened it, and
+// fault.Conflict "request-over".
+func MayApprove(by, target directory.Person, r Request, now time.Time) error {
+	if r.State != Open || r.Over(now) {
+		return fault.New(fault.Conflict, "request-over")
+	}
+	if by.ID == target.ID || by.ID == r.Person {
+		return fault.New(fault.Forbidden, "own-request")
+	}
+	if slices.ContainsFunc(r.Approvals, func(a Approval) bool { return a.By == by.ID }) {
+		return fault.New(fault.Forbidden, "approved-already")
+	}
+	if len(r.Approvals) == 0 {
+		return directory.May(by, directory.ResetFactor, target)
+	}
+	if by.ID == r.Opener {
+		return fault.New(fault.Forbidden, "second-approver")
+	}
+	return directory.May(by, directory.Approve, target)
+}
+
+// Counting are the approvals that still count: of people who could give them now (Q7). people are the approvers as they
+// are now; one who is missing does not count.
+func (r Request) Counting(target directory.Person, people []directory.Person) int {
+	n := 0
+	for i, a := range r.Approvals {
+		j := slices.IndexFunc(people, func(p directory.Person) bool { return p.ID == a.By })
+		if j < 0 {
+			continue
+		}
+		act := directory.ResetFactor
+		if i > 0 {
+			act = directory.Approve
+		}
+		if directory.May(people[j], act, target) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Grant is what an approved request opens, for the engine; ok is false for one that opens nothing: closed, over, of
+// another person, or with fewer approvals that count than it needed.
+func (r Request) Grant(target directory.Person, people []directory.Person) (g authn.Grant, ok bool) {
+	if r.State != Approved || r.Person != target.ID || r.From.IsZero() || r.Until.IsZero() {
+		return g, false
+	}
+	n := r.Counting(target, people)
+	if n < r.Needed || n == 0 {
+		return g, false
+	}
+	return authn.Grant{ID: r.ID, Kinds: r.Kinds, Any: r.Everything, Approvers: n, From: r.From, Until: r.Until}, true
+}
+
+// categories are what kinds prove together.
+func categories(kinds []authn.Kind) (all authn.Category) {
+	for _, k := range kinds {
+		info, _ := authn.Info(k)
+		all |= info.Categories
+	}
+	return all
+}
+
+// FactorsApart is how far apart one approver may let go of a person's password and their second factor (SEC H-3).
+const FactorsApart = 72 * time.Hour
+
+// Both reports whether, with this request, one approver would have let go of what somebody knows and of what they have
+// within FactorsApart; earlier are the other requests about the person.
+func Both(by string, kinds []authn.Kind, all bool, earlier []Request, now time.Time) bool {
+	mine := categories(kinds)
+	if all || mine == authn.Knowledge|authn.Possession {
+		return true
+	}
+	for _, e := range earlier {
+		for _, a := range e.Approvals {
+			if a.By == by && now.Sub(a.At) < FactorsApart && categories(e.Kinds)|mine != mine {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Again reports whether a grant about the person was used within a day (SEC H-2).
+func Again(earlier []Request, now time.Time) bool {
+	return slices.ContainsFunc(earlier, func(e Request) bool {
+		return e.State == Done && len(e.Approvals) > 0 && now.Sub(e.Closed) < 24*time.Hour
+	})
+}
+
+// Lately is how long a refusal or a failed check makes the next request about the same person harder (Q2).
+const Lately = 7 * 24 * time.Hour
+
+// Suspect says what earlier requests about a person tell: whether a check failed, or a request was refused, lately.
+func Suspect(earlier []Request, now time.Time) (failed, refused bool) {
+	for _, e := range earlier {
+		if e.State == Refused && now.Sub(e.Closed) < Lately {
+			refused = true
+		}
+		for _, c := range e.Checks {
+			if c.Result == Failed && now.Sub(c.At) < Lately {
+				failed = true
+			}
+		}
+	}
+	return failed, refused
+}
