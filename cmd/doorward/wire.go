@@ -94,6 +94,7 @@ type house struct {
 	passwords *password.Method
 	login     *login.Service
 	people    *admin.People
+	requests  *admin.Requests
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -146,6 +147,9 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		return nil, err
 	}
 	h.people = &admin.People{Store: sqlstore.For[admin.PeopleTx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock}
+	h.requests = &admin.Requests{
+		Store: sqlstore.For[admin.RequestTx](g.store), Ring: g.ring, Realms: h.cache, Rules: h.login, Clock: g.clock, Count: h.metrics.Count,
+	}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{

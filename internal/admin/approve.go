@@ -20,7 +20,7 @@ const (
 
 // Check notes how one check of the caller went. It is added and never changed.
 //
-// Errors: fault.Invalid "check-unknown", "result-missing", "note-short"; fault.Conflict "request-over", "request-nobody"
+// Errors: fault.Invalid "check-unknown", "result-missing", "note-short"; fault.Conflict "help-over", "request-nobody"
 // (the request names no person yet), "stale"; what directory.May returns: the desk checks, customers do not.
 func (s *Requests) Check(ctx context.Context, by login.By, id string, c helpdesk.Check) (r helpdesk.Request, err error) {
 	now := s.Clock()
@@ -45,7 +45,7 @@ func (s *Requests) Check(ctx context.Context, by login.By, id string, c helpdesk
 			return fault.New(fault.Forbidden, "not-allowed")
 		}
 		if r.State != helpdesk.Open || r.Over(now) {
-			return fault.New(fault.Conflict, "request-over")
+			return fault.New(fault.Conflict, "help-over")
 		}
 		c.By, c.Name, c.At = by.Person.ID, by.Person.Name, now
 		r.Checks = append(r.Checks, c)
@@ -235,7 +235,7 @@ func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdes
 // Refuse says no. suspicious says that whoever asked was not the person: the others who look after them are told at
 // once. The second refusal about one person within a day alarms the supervisors (SEC T-HD2).
 //
-// Errors: fault.Invalid "reason-short"; fault.Conflict "request-over", "stale"; what directory.May returns.
+// Errors: fault.Invalid "reason-short"; fault.Conflict "help-over", "stale"; what directory.May returns.
 func (s *Requests) Refuse(ctx context.Context, by login.By, id string, version int64, reason string, suspicious bool) (r helpdesk.Request, err error) {
 	now := s.Clock()
 	reason = directory.Line(reason)
@@ -251,7 +251,7 @@ func (s *Requests) Refuse(ctx context.Context, by login.By, id string, version i
 			return fault.New(fault.Conflict, "stale")
 		}
 		if r.State != helpdesk.Open {
-			return fault.New(fault.Conflict, "request-over")
+			return fault.New(fault.Conflict, "help-over")
 		}
 		r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Refused, now, by.Person.ID, reason
 		if err := s.update(tx, &r); err != nil {
@@ -314,7 +314,7 @@ func (s *Requests) alarm(tx RequestTx, by login.By, p directory.Person, r helpde
 }
 
 // Cancel stops a request or a grant that was not used yet. Whoever may reset the person may do it, and the person
-// themselves. Errors: fault.Conflict "request-over"; what directory.May returns.
+// themselves. Errors: fault.Conflict "help-over"; what directory.May returns.
 func (s *Requests) Cancel(ctx context.Context, by login.By, id, reason string) (r helpdesk.Request, err error) {
 	now := s.Clock()
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
@@ -335,7 +335,7 @@ func (s *Requests) Cancel(ctx context.Context, by login.By, id, reason string) (
 // stop ends what is open or approved, and the link that was sent for it.
 func (s *Requests) stop(tx RequestTx, by login.By, r helpdesk.Request, p directory.Person, reason string, now time.Time) error {
 	if r.State != helpdesk.Open && r.State != helpdesk.Approved {
-		return fault.New(fault.Conflict, "request-over")
+		return fault.New(fault.Conflict, "help-over")
 	}
 	r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Cancelled, now, by.Person.ID, reason
 	if err := s.update(tx, &r); err != nil {

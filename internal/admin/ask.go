@@ -178,7 +178,7 @@ type Stopping struct {
 }
 
 // Peek looks at a link that stops a request, without changing anything. Errors: fault.NotFound "link-unknown",
-// fault.Expired "request-over".
+// fault.Expired "help-over".
 func (s *Requests) Peek(ctx context.Context, realm, token string) (st Stopping, err error) {
 	err = s.Store.Read(ctx, func(tx RequestTx) error {
 		st, err = s.stopping(tx, realm, token)
@@ -203,7 +203,7 @@ func (s *Requests) stopping(tx RequestTx, realm, token string) (st Stopping, err
 		return st, err
 	}
 	if st.Request.State != helpdesk.Open && st.Request.State != helpdesk.Approved || st.Request.Over(s.Clock()) {
-		return st, fault.New(fault.Expired, "request-over")
+		return st, fault.New(fault.Expired, "help-over")
 	}
 	return st, nil
 }

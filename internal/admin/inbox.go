@@ -206,7 +206,7 @@ func (s *Requests) Answer(ctx context.Context, by login.By, id string, version i
 			return fault.New(fault.Conflict, "stale")
 		}
 		if r.State != helpdesk.Open {
-			return fault.New(fault.Conflict, "request-over")
+			return fault.New(fault.Conflict, "help-over")
 		}
 		r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Done, now, by.Person.ID, words
 		r.Approvals = nil

@@ -149,7 +149,7 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 			return r, p, err
 		}
 		if r.State != helpdesk.Open || r.Person != "" && r.Person != p.ID || r.Address != p.Address {
-			return r, p, fault.New(fault.Conflict, "request-over")
+			return r, p, fault.New(fault.Conflict, "help-over")
 		}
 		fresh(&r)
 		err = s.update(tx, &r)

@@ -156,6 +156,7 @@ var sideways = map[string][]string{
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/forwardauth": {"internal/web"},
+	"internal/helpdesk":    {"internal/authn", "internal/directory"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/oidc":        {"internal/web"},
 	"internal/secret":      {"internal/fault"},

@@ -35,7 +35,7 @@ func TestREQ_B86_WhoMayDoWhatToWhom(t *testing.T) {
 		},
 		Administrator: {
 			Self:      {Administrator: "sh"},
-			Colleague: {Member: "shiwerdxopf", Administrator: "shiwerdxopf"},
+			Colleague: {Member: "shiwerdxopfa", Administrator: "shiwerdxopfa"},
 		},
 		Agent: {
 			Self:      {Agent: "sh"},

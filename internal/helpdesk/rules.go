@@ -119,10 +119,10 @@ func (r Request) AnyFailed() bool {
 
 // MayApprove reports whether somebody may give the next approval (Q3): nil, or what directory.May returns, or
 // fault.Forbidden "own-request" for the person themselves, "approved-already", "second-approver" for who opened it, and
-// fault.Conflict "request-over".
+// fault.Conflict "help-over".
 func MayApprove(by, target directory.Person, r Request, now time.Time) error {
 	if r.State != Open || r.Over(now) {
-		return fault.New(fault.Conflict, "request-over")
+		return fault.New(fault.Conflict, "help-over")
 	}
 	if by.ID == target.ID || by.ID == r.Person {
 		return fault.New(fault.Forbidden, "own-request")

@@ -353,6 +353,11 @@ func TestREQ_B71_WhyOneIsBlockedIsSaidAfterRightCredentialsOnly(t *testing.T) {
 		}
 		next, err := s.prove(next, authn.Password, u.password)
 		must(t, err)
+		if next.Step.Reason == login.Blocked {
+			t.Error("whoever has the password alone learns that the person is blocked")
+		}
+		next, err = s.prove(next, authn.TOTP, u.code())
+		must(t, err)
 		if next.Step.Reason != login.Blocked || next.Minted != nil {
 			t.Errorf("step is %+v", next.Step)
 		}

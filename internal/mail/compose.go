@@ -42,6 +42,7 @@ type shape struct {
 	Factor  bool     // names a way to sign in (factor, kind)
 	Subject bool     // name and version may stand in the words
 	Why     string
+	Stop    bool // the link, or a second one (cancel), stops what the message tells
 	Copy    bool // the text of the terms follows (version, language, hash)
 }
 
@@ -64,7 +65,29 @@ var templates = map[string]shape{
 	"setup-complete":      {To: "/console/people", Facts: []string{"person", "when", "where"}, Subject: true, Why: "console"},
 	"terms-declined":      {To: "/console/people", Facts: []string{"person", "version", "when", "where"}, Subject: true, Why: "console"},
 	"address-already":     {To: "/signin", Why: "invited"},
+
+	"request-asked":     {To: "/help/requests", Facts: []string{"number", "about", "when", "where"}, Why: "asked-help"},
+	"request-opened":    {Link: "cancel", Stop: true, Facts: []string{"who", "reason", "number", "when", "where"}, Why: "safety"},
+	"request-approved":  {Link: "link", Code: true, Stop: true, Facts: []string{"who", "number", "from", "when"}, Why: "safety"},
+	"request-refused":   {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
+	"request-cancelled": {Notice: true, Facts: []string{"who", "number", "when", "where"}, Why: "safety"},
+	"account-frozen":    {To: "/help/frozen", Facts: []string{"number", "when", "where"}, Why: "safety"},
+	"account-enabled":   {Notice: true, Facts: notice, Why: "safety"},
+
+	"request-task":              {To: inbox, Facts: []string{"person", "about", "number", "when", "where"}, Subject: true, Why: "console"},
+	"request-opened-console":    {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-approved-console":  {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-refused-console":   {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-cancelled-console": {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-second":            {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-alarm":             {To: inbox, Facts: []string{"person", "number", "when"}, Subject: true, Why: "console"},
+	"account-frozen-console":    {To: inbox, Facts: []string{"person", "number", "when", "where"}, Subject: true, Why: "console"},
 }
+
+// inbox is where requests are looked after, and asked what a mail about one says.
+const inbox = "/console/requests"
+
+var asked = []string{"person", "who", "reason", "number", "when"}
 
 // Notice reports whether a template tells its reader about their own account, and has a link to say "this was not me".
 func Notice(template string) bool { return templates[template].Notice }
@@ -147,7 +170,7 @@ type writer struct {
 // words says one of the template's own texts. Names may stand in all of them.
 func (w *writer) words(part string) string {
 	return w.say(w.m.Template+"."+part, "realm", plain(w.r.Name), "inviter", foreign(w.m.Args["inviter"]), "address", plain(w.m.To),
-		"name", foreign(w.m.Args["name"]), "version", foreign(w.m.Args["version"]), "factor", w.factor())
+		"name", foreign(w.m.Args["name"]), "version", foreign(w.m.Args["version"]), "factor", w.factor(), "number", foreign(w.m.Args["number"]))
 }
 
 func (w *writer) factor() string {
@@ -206,6 +229,9 @@ func (w *writer) link(pg *page) error {
 		pg.Link, pg.Action, pg.Deny = a["not_me"], w.say("not-me"), true
 		pg.Then = []string{w.say("was-you")}
 		pg.Small = []string{w.say("not-me.about")}
+	case s.Stop && s.Link == "cancel":
+		pg.Link, pg.Action, pg.Deny = a["cancel"], w.say("stop"), true
+		pg.Small = []string{w.say("stop.about")}
 	case s.Link != "":
 		pg.Link, pg.Action = a[s.Link], w.words("action")
 	default:
@@ -213,6 +239,12 @@ func (w *writer) link(pg *page) error {
 	}
 	if err := own(w.r.Origin, pg.Link); err != nil {
 		return err
+	}
+	if s.Stop && s.Link != "cancel" {
+		if err := own(w.r.Origin, a["cancel"]); err != nil {
+			return err
+		}
+		pg.Small = append(pg.Small, w.say("stop.also", "cancel", a["cancel"]))
 	}
 	if !s.Code {
 		return nil
@@ -267,6 +299,17 @@ func (w *writer) fact(name string) string {
 			return foreign(a["name"])
 		}
 		return strings.TrimSpace(foreign(a["name"]) + " <" + plain(a["address"]) + ">")
+	case "from":
+		from, err := time.Parse(time.RFC3339, a["from"])
+		if err != nil || a["from"] == a["at"] {
+			return "" // at once
+		}
+		return w.when(from)
+	case "about":
+		if key := "about." + a["why"]; w.has(key) {
+			return w.say(key)
+		}
+		return ""
 	case "language":
 		if key := "lang." + a["language"]; w.has(key) {
 			return w.say(key)

@@ -3,6 +3,7 @@ package mail
 import (
 	"crypto/subtle"
 	"encoding/base32"
+	"maps"
 	"strings"
 
 	"doorward/internal/secret"
@@ -16,6 +17,15 @@ var denials = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding
 // DenialToken is the secret of the link in a message.
 func DenialToken(ring *secret.Ring, realm, message string) string {
 	return message + "." + denials.EncodeToString(ring.Hash("not-me", realm+" "+message)[:16])
+}
+
+// Deniable completes the link of "this was not me" in a message that has one.
+func Deniable(ring *secret.Ring, m Message) Message {
+	if to, ok := m.Args["not_me"]; ok {
+		m.Args = maps.Clone(m.Args)
+		m.Args["not_me"] = to + "/" + DenialToken(ring, m.Realm, m.ID)
+	}
+	return m
 }
 
 // DeniedID finds the message that a token is of; ok is false for one that was not made by this ring for this realm.

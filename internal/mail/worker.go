@@ -3,7 +3,6 @@ package mail
 import (
 	"context"
 	"errors"
-	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -134,11 +133,7 @@ func (w *Worker) one(ctx context.Context, m Message) (general bool, err error) {
 		m.State, m.Done = Void, w.Clock()
 		return false, w.finish(ctx, m, "void", false)
 	}
-	if to, ok := m.Args["not_me"]; ok {
-		m.Args = maps.Clone(m.Args)
-		m.Args["not_me"] = to + "/" + DenialToken(w.Ring, m.Realm, m.ID)
-	}
-	c, err := Compose(r, p, m, w.Clock())
+	c, err := Compose(r, p, Deniable(w.Ring, m), w.Clock())
 	if err == nil && w.From != "" {
 		c.From = w.From
 	}

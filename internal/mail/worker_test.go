@@ -61,7 +61,7 @@ func (o *office) pass(d time.Duration) {
 func open(t *testing.T, s *sqlstore.Store) *office {
 	t.Helper()
 	o := &office{t: t, store: s, now: begin, counts: map[string]int{}}
-	o.worker = &mail.Worker{Store: sqlstore.For[mail.Tx](s), Sender: o, Clock: o.clock, Count: func(metric string, labels ...string) {
+	o.worker = &mail.Worker{Store: sqlstore.For[mail.Tx](s), Sender: o, Clock: o.clock, Ring: testdb.Ring(), Count: func(metric string, labels ...string) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.counts[metric+" "+strings.Join(labels, " ")]++

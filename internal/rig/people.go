@@ -11,6 +11,7 @@ import (
 	"doorward/internal/mail"
 	"doorward/internal/rig/walker"
 	"doorward/internal/sqlstore"
+	"doorward/internal/testdb"
 )
 
 // Origin is the address of the rig's realm.
@@ -111,7 +112,7 @@ func (r *Rig) Deliver() []Letter {
 				if err != nil {
 					return err
 				}
-				composed, err := mail.Compose(r.Realm.Realm, to, m, r.Clock.Now())
+				composed, err := mail.Compose(r.Realm.Realm, to, mail.Deniable(testdb.Ring(), m), r.Clock.Now())
 				if err != nil {
 					return err
 				}

@@ -50,6 +50,7 @@ type Rig struct {
 	Realms    *admin.Cache
 	Login     *login.Service
 	People    *admin.People
+	Requests  *admin.Requests
 	Provider  *oidc.Provider
 	Guard     *forwardauth.Door
 	Passwords *password.Method
@@ -140,6 +141,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	})
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
+	r.Requests = &admin.Requests{Store: sqlstore.For[admin.RequestTx](store), Ring: ring, Realms: r.Realms, Rules: r.Login, Clock: r.Clock.Now}
 
 	r.Provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,

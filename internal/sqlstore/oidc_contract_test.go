@@ -221,6 +221,7 @@ func TestProviderComesToADatabaseInUse(t *testing.T) {
 		for _, table := range []string{"key", "request", "authorization", "code", "refresh", "consent", "device", "logout"} {
 			execute(t, dsn, fmt.Sprintf(`DROP TABLE oidc_%s`, table))
 		}
+		execute(t, dsn, `DROP TABLE help_request`)
 		execute(t, dsn, `DELETE FROM goose_db_version WHERE version_id >= 2`)
 		second, err := open(t, dsn, ring)
 		if err != nil {
