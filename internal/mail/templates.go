@@ -1,0 +1,65 @@
+package mail
+
+// shape is what a template has beside its words. Args every template may have: who, at (RFC 3339), browser, network,
+// place. A template's own are listed.
+type shape struct {
+	Link    string   // the argument that holds the link to follow; it must be there
+	To      string   // or the path that the link leads to
+	Notice  bool     // about the reader's own account: facts, and "this was not me" is the link
+	Facts   []string // of the table of facts, in this order
+	Code    bool     // the link has a spelling to type (code) and an end (expires)
+	Factor  bool     // names a way to sign in (factor, kind)
+	Subject bool     // name and version may stand in the words
+	Why     string
+	Stop    bool // the link, or a second one (cancel), stops what the message tells
+	Copy    bool // the text of the terms follows (version, language, hash)
+}
+
+var notice = []string{"who", "when", "where"}
+
+// templates are all mails that the product sends.
+var templates = map[string]shape{
+	"invitation":          {Link: "link", Code: true, Why: "invited"},
+	"invitation-reminder": {Link: "link", Code: true, Why: "invited"},
+	"password-reset":      {Link: "link", Code: true, Facts: []string{"when", "where"}, Why: "asked"},
+	"password-changed":    {Notice: true, Facts: notice, Why: "safety"},
+	"factor-added":        {Notice: true, Facts: notice, Factor: true, Why: "safety"},
+	"factor-removed":      {Notice: true, Facts: notice, Factor: true, Why: "safety"},
+	"factor-replaced":     {Notice: true, Facts: notice, Factor: true, Why: "safety"},
+	"signin-new-device":   {Notice: true, Facts: []string{"when", "where"}, Why: "safety"},
+	"sessions-ended":      {Notice: true, Facts: notice, Why: "safety"},
+	"device-connected":    {Notice: true, Facts: []string{"device", "who", "when", "where"}, Subject: true, Why: "safety"},
+	"application-removed": {Notice: true, Facts: notice, Subject: true, Why: "safety"},
+	"terms-accepted":      {Notice: true, Facts: []string{"version", "language", "when", "where", "hash"}, Why: "copy", Copy: true},
+	"setup-complete":      {To: "/console/people", Facts: []string{"person", "when", "where"}, Subject: true, Why: "console"},
+	"terms-declined":      {To: "/console/people", Facts: []string{"person", "version", "when", "where"}, Subject: true, Why: "console"},
+	"address-already":     {To: "/signin", Why: "invited"},
+
+	"request-asked":     {To: "/help/requests", Facts: []string{"number", "about", "when", "where"}, Why: "asked-help"},
+	"request-opened":    {Link: "cancel", Stop: true, Facts: []string{"who", "reason", "number", "when", "where"}, Why: "safety"},
+	"request-approved":  {Link: "link", Code: true, Stop: true, Facts: []string{"who", "number", "from", "when"}, Why: "safety"},
+	"request-refused":   {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
+	"request-cancelled": {Notice: true, Facts: []string{"who", "number", "when", "where"}, Why: "safety"},
+	"account-frozen":    {To: "/help/frozen", Facts: []string{"number", "when", "where"}, Why: "safety"},
+	"account-enabled":   {Notice: true, Facts: notice, Why: "safety"},
+
+	"request-task":              {To: inbox, Facts: []string{"person", "about", "number", "when", "where"}, Subject: true, Why: "console"},
+	"request-opened-console":    {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-approved-console":  {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-refused-console":   {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-cancelled-console": {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-second":            {To: inbox, Facts: asked, Subject: true, Why: "console"},
+	"request-alarm":             {To: inbox, Facts: []string{"person", "number", "when"}, Subject: true, Why: "console"},
+	"account-frozen-console":    {To: inbox, Facts: []string{"person", "number", "when", "where"}, Subject: true, Why: "console"},
+}
+
+// inbox is where requests are looked after, and asked what a mail about one says.
+const inbox = "/console/requests"
+
+var asked = []string{"person", "who", "reason", "number", "when"}
+
+// Notice reports whether a template tells its reader about their own account, and has a link to say "this was not me".
+func Notice(template string) bool { return templates[template].Notice }
+
+// Known reports whether there is such a template.
+func Known(template string) bool { _, ok := templates[template]; return ok }
