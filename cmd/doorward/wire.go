@@ -30,6 +30,7 @@ import (
 	"doorward/internal/web/account"
 	"doorward/internal/web/console"
 	"doorward/internal/web/help"
+	"doorward/internal/web/requests"
 	"doorward/internal/web/signin"
 )
 
@@ -162,7 +163,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	})
 
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
-		signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages, forwardauth.Pages)
+		signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
 	signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected}).Mount(h.site, h.mux)
 	h.provider.Mount(h.site, h.mux)
@@ -171,6 +172,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
+	(&requests.Door{Site: h.site, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {
 		return web.Redirect(w, r, "/account") // which asks to sign in first where it must
 	})

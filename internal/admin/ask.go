@@ -56,7 +56,7 @@ func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form) (number stri
 		return "", err
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
-		if ok, retry, err := tx.Reserve("ask:"+realm.ID+":"+c.Network, askLimit, askWindow, now); err != nil {
+		if ok, retry, err := tx.Reserve("ask:net:"+realm.ID+":"+c.Net(), askLimit, askWindow, now); err != nil {
 			return err
 		} else if !ok {
 			return fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
@@ -178,7 +178,7 @@ type Stopping struct {
 }
 
 // Peek looks at a link that stops a request, without changing anything. Errors: fault.NotFound "link-unknown",
-// fault.Expired "help-over".
+// fault.Expired "help-over"; with the latter Stopping is filled, so that a page can say what became of the request.
 func (s *Requests) Peek(ctx context.Context, realm, token string) (st Stopping, err error) {
 	err = s.Store.Read(ctx, func(tx RequestTx) error {
 		st, err = s.stopping(tx, realm, token)
@@ -231,10 +231,12 @@ func holder(realm *login.Realm, p directory.Person, c login.Caller) login.By {
 	return login.By{Signed: login.Signed{Realm: realm, Person: p}, Network: c.Network, Agent: c.Agent}
 }
 
-// Denial is what the page behind "this was not me" shows: which notice it was, and of whom.
+// Denial is what the page behind "this was not me" shows: which notice it was, and of whom. Number is the request that
+// freezing the account has opened, empty while it is not frozen.
 type Denial struct {
 	Mail   mail.Message
 	Person directory.Person
+	Number string
 }
 
 // denialFor is how long a notice can be denied.
@@ -265,29 +267,47 @@ func (s *Requests) denial(tx RequestTx, realm, token string) (d Denial, err erro
 	if s.Clock().Sub(d.Mail.Created) > denialFor {
 		return d, fault.New(fault.Expired, "link-expired", "at", d.Mail.Created.Add(denialFor).UTC().Format(time.RFC3339))
 	}
+	live, err := tx.HelpRequestsLive(realm, d.Person.ID)
+	if err != nil {
+		return d, err
+	}
+	for _, r := range live {
+		if r.Why == helpdesk.NotMe && d.Person.State.Shut() && !r.Over(s.Clock()) {
+			d.Number = r.Number
+		}
+	}
 	return d, nil
 }
 
 // Deny freezes the account of whoever got a notice and says that it was not them: sessions, flows and links end, requests
 // and grants are cancelled, and nobody gets in until somebody who looks after the person has enabled the account again. It
-// opens the request for that, and returns its number. Doing it twice changes nothing (SEC H-7).
+// opens the request for that, and names its number. While the account is frozen, doing it again changes nothing (SEC H-7).
 //
 // Whoever holds the mailbox can do this, and nothing but this: a thief who freezes an account locks out themselves.
-func (s *Requests) Deny(ctx context.Context, c login.Caller, token string) (d Denial, number string, err error) {
+func (s *Requests) Deny(ctx context.Context, c login.Caller, token string) (d Denial, err error) {
 	now := s.Clock()
 	realm, err := s.Realms.Realm(c.Realm)
 	if err != nil {
-		return d, "", err
+		return d, err
 	}
-	err = s.Store.Write(ctx, func(tx RequestTx) error {
-		if d, err = s.denial(tx, c.Realm, token); err != nil {
+	for range denials {
+		err = s.Store.Write(ctx, func(tx RequestTx) error {
+			if d, err = s.denial(tx, c.Realm, token); err != nil || d.Number != "" {
+				return err
+			}
+			d.Number, err = s.freeze(tx, holder(realm, d.Person, c), d, now)
 			return err
+		})
+		if !fault.Of(err, fault.Exists) && !fault.Of(err, fault.Conflict) {
+			return d, err
 		}
-		number, err = s.freeze(tx, holder(realm, d.Person, c), d, now)
-		return err
-	})
-	return d, number, err
+	}
+	return d, err
 }
+
+// denials is how often a freeze is tried where something else about the person changed at the same moment: whoever says
+// "not me" must not have to press twice.
+const denials = 8
 
 func (s *Requests) freeze(tx RequestTx, by login.By, d Denial, now time.Time) (string, error) {
 	p := d.Person
@@ -296,9 +316,6 @@ func (s *Requests) freeze(tx RequestTx, by login.By, d Denial, now time.Time) (s
 		return "", err
 	}
 	for _, r := range live {
-		if r.Why == helpdesk.NotMe {
-			return r.Number, nil
-		}
 		r.State, r.Closed, r.ClosedWhy = helpdesk.Cancelled, now, "frozen"
 		if err := tx.UpdateHelpRequest(r); err != nil {
 			return "", err

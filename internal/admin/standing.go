@@ -2,9 +2,11 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 )
 
@@ -72,9 +74,37 @@ func (s *People) Enable(ctx context.Context, by login.By, id, reason string) (di
 			return err
 		}
 		tx.Bump()
+		if err := unfreeze(tx, by, p, now); err != nil {
+			return err
+		}
+		if err := tx.Enqueue(by.NoticeTo(p, now, "account-enabled", nil)); err != nil {
+			return err
+		}
 		return tx.Audit(by.EventAbout(p, now, "person.enabled", reason, map[string]string{"name": p.Name}))
 	})
 	return p, err
+}
+
+// unfreeze closes the request that "this was not me" has opened: what it asked for is done. Left open, it would stand in
+// the way of the next request about the person.
+func unfreeze(tx PeopleTx, by login.By, p directory.Person, now time.Time) error {
+	live, err := tx.HelpRequestsLive(p.Realm, p.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range live {
+		if r.Why != helpdesk.NotMe || r.State != helpdesk.Open {
+			continue
+		}
+		r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Done, now, by.Person.ID, "enabled"
+		if err := tx.UpdateHelpRequest(r); err != nil {
+			return err
+		}
+		if err := tx.Audit(by.EventAbout(p, now, "request.answered", "enabled", facts(r))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CommandLine is who acts when somebody at the machine does: as an owner, named "cli" in the trail (DESIGN 15: whoever

@@ -91,6 +91,9 @@ var Plan = map[string]Room{
 		"internal/web",
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
+	"internal/web/requests": {doors, []string{
+		"internal/admin", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/web",
+	}},
 	"internal/web/signin": {doors, []string{
 		"internal/authn", "internal/authn/password", "internal/authn/totp", "internal/directory", "internal/fault",
 		"internal/login", "internal/secret", "internal/web",
@@ -107,7 +110,7 @@ var Plan = map[string]Room{
 		"internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
-		"internal/web/help",
+		"internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
 	}},
 
@@ -122,7 +125,7 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
 		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
-		"internal/web/help", "internal/web/signin", "realms",
+		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},
 	"internal/rig/walker":        {beside, nil},
 	"internal/testdb":            {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},

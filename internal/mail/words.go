@@ -75,6 +75,16 @@ func newVoice(r directory.Realm, p directory.Person, m Message) (*voice, error) 
 	return v, nil
 }
 
+// Title is what a message says at its top, for a page that has to name the message. Only for templates whose title has
+// no placeholder, as that of every notice; empty where a language or template is unknown.
+func Title(lang, template string) string {
+	all, err := catalogs()
+	if err != nil { // embedded: the tests see it
+		return ""
+	}
+	return all[lang][template+".title"]
+}
+
 // say fills the placeholders {name} of a text; pairs are name and value. Values are put in as they are.
 func (v *voice) say(key string, pairs ...string) string {
 	text, ok := v.words[key]

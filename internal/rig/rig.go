@@ -31,6 +31,7 @@ import (
 	"doorward/internal/web/account"
 	"doorward/internal/web/console"
 	"doorward/internal/web/help"
+	"doorward/internal/web/requests"
 	"doorward/internal/web/signin"
 	"doorward/realms"
 )
@@ -166,7 +167,7 @@ func (r *Rig) fetch(ctx context.Context, uri string) ([]byte, time.Duration, err
 func (r *Rig) Doors(auth Auth) http.Handler {
 	site := web.New(web.Options{
 		Realms: r.Realms, Keys: testdb.Ring(), Clock: r.Clock.Now, Log: r.logger(),
-	}, signin.Pages, account.Pages, console.Pages, help.Pages, oidc.Pages, forwardauth.Pages)
+	}, signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
 	signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected}).Mount(site, mux)
@@ -176,6 +177,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	r.Provider.MountEndpoints(site, mtls)
 	r.site, r.MTLS = site, site.MTLSHandler(mtls)
 	help.New(site).Mount(mux)
+	(&requests.Door{Site: site, Requests: r.Requests}).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)
