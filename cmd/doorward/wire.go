@@ -170,7 +170,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.guard.Mount(h.site, h.mux)
 	h.provider.MountEndpoints(h.site, h.mtls)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
-	(&console.Door{Site: h.site, Auth: h.login, People: h.people}).Mount(h.mux)
+	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
 	(&requests.Door{Site: h.site, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {

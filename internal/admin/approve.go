@@ -65,15 +65,33 @@ func (s *Requests) about(tx RequestTx, by login.By, act directory.Act, id string
 		return r, p, err
 	}
 	if r.Person == "" {
-		if !directory.MayListAll(by.Person) && r.Organization != by.Person.Organization {
-			return r, p, fault.New(fault.NotFound, "not-found")
-		}
-		return r, p, fault.New(fault.Conflict, "request-nobody")
+		return r, p, s.aboutNobody(tx, by, act, r)
 	}
 	if p, err = tx.Person(r.Realm, r.Person); err != nil {
 		return r, p, err
 	}
 	return r, p, directory.May(by.Person, act, p)
+}
+
+// aboutNobody says what the actor may do to a request that names an address only: what they may do to whoever has it; where
+// nobody has, the desk alone looks after it. The best answer is fault.Conflict "request-nobody".
+func (s *Requests) aboutNobody(tx RequestTx, by login.By, act directory.Act, r helpdesk.Request) error {
+	p, err := tx.PersonByAddress(r.Realm, r.Address)
+	switch {
+	case err == nil:
+		err = directory.May(by.Person, act, p)
+	case !fault.Of(err, fault.NotFound):
+	case directory.MayOrganize(by.Person):
+		err = nil
+	case directory.MayListAll(by.Person):
+		err = fault.New(fault.Forbidden, "not-allowed")
+	default:
+		err = fault.New(fault.NotFound, "not-found")
+	}
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.Conflict, "request-nobody")
 }
 
 // Approve says yes. The last yes that is needed makes the request a grant and sends the link that uses it; what the

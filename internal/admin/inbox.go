@@ -21,13 +21,13 @@ type Item struct {
 	helpdesk.Request
 	Who      directory.Person // zero where nobody has the address
 	Customer directory.Organization
-	Waits    string // who has to act: "check", "approve", "second", "cooling", "ready", "answer"
+	Waits    string // who has to act: "check", "approve", "second", "cooling", "ready", "answer", "over"
 }
 
 // Inbox is one page of requests, newest first.
 type Inbox struct {
 	Items  []Item
-	More   bool
+	Next   string // id that the next page begins after, empty where this is the last
 	Closed bool
 	Staff  bool
 }
@@ -54,15 +54,16 @@ func (s *Requests) List(ctx context.Context, by login.By, closed bool, before st
 		if err != nil {
 			return err
 		}
-		if box.More = len(found) > InboxPage; box.More {
+		if len(found) > InboxPage {
 			found = found[:InboxPage]
+			box.Next = found[InboxPage-1].ID
 		}
 		for _, r := range found {
 			item, err := s.item(tx, by, r, now)
 			if err != nil {
 				return err
 			}
-			if item.Who.ID == by.Person.ID || item.Who.ID != "" && directory.May(by.Person, directory.See, item.Who) != nil {
+			if item.Who.ID == by.Person.ID || item.Who.ID != "" && directory.May(by.Person, directory.SeeHistory, item.Who) != nil {
 				continue
 			}
 			box.Items = append(box.Items, item)
@@ -89,6 +90,8 @@ func (s *Requests) item(tx RequestTx, by login.By, r helpdesk.Request, now time.
 		}
 	}
 	switch {
+	case r.Over(now):
+		item.Waits = "over"
 	case r.State == helpdesk.Approved && now.Before(r.From):
 		item.Waits = "cooling"
 	case r.State == helpdesk.Approved:
@@ -114,11 +117,46 @@ type Case struct {
 	Factors   []authn.Credential    // what the person holds, without Data
 	Earlier   []helpdesk.Request    // other requests about them, newest first: what was refused is seen by the next
 	Timeline  []audit.Event
-	Mine      bool // the actor may not decide: it is about them
+	OpenedBy  string // name of who opened it for another, empty for whoever asked
+	EndedBy   string // name of who closed it
+	MayName   bool   // the actor may say what is lost: nobody has yet
 	MayCheck  bool
 	Approving error // why the actor cannot approve, nil where they can
-	MayRefuse bool
-	Waiting   string // id of the person's flow that waits for a spoken code, empty for none
+	MayRefuse bool  // and answer
+	MayStop   bool
+}
+
+// Waiting counts the requests that nobody has decided yet and that the actor looks after, for a glance from every page: a
+// full page says no more than that it is full. It fails as List does.
+func (s *Requests) Waiting(ctx context.Context, by login.By) (n int, err error) {
+	organization := by.Person.Organization
+	if directory.MayListAll(by.Person) {
+		organization = ""
+	} else if by.Person.Role != directory.Administrator {
+		return 0, fault.New(fault.Forbidden, "not-allowed")
+	}
+	now := s.Clock()
+	err = s.Store.Read(ctx, func(tx RequestTx) error {
+		n = 0
+		found, err := tx.HelpInbox(by.Person.Realm, organization, "", InboxPage)
+		for _, r := range found {
+			if r.State != helpdesk.Open || r.Over(now) || r.Person == by.Person.ID {
+				continue
+			}
+			if r.Person != "" && r.Organization == by.Person.Organization { // the only ones that List may leave out
+				p, err := tx.Person(r.Realm, r.Person)
+				if err != nil {
+					return err
+				}
+				if directory.May(by.Person, directory.SeeHistory, p) != nil {
+					continue
+				}
+			}
+			n++
+		}
+		return err
+	})
+	return n, err
 }
 
 // Look loads one request. It fails with fault.NotFound for one that the actor may not see.
@@ -142,9 +180,18 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 		case c.Who.ID != "" && directory.May(by.Person, directory.SeeHistory, c.Who) != nil:
 			return unseen
 		}
-		c.MayRefuse = r.State == helpdesk.Open && (c.Who.ID == "" || directory.May(by.Person, directory.ResetFactor, c.Who) == nil)
-		if c.Who.ID == "" {
-			return nil
+		able := directory.MayOrganize(by.Person)
+		if c.Who.ID != "" {
+			able = directory.May(by.Person, directory.ResetFactor, c.Who) == nil
+		}
+		c.MayRefuse = able && r.State == helpdesk.Open
+		c.MayStop = able && (r.State == helpdesk.Open || r.State == helpdesk.Approved)
+		c.MayName = able && r.State == helpdesk.Open && !r.Over(now) && c.Who.ID != "" && !r.Everything && len(r.Kinds) == 0
+		if c.OpenedBy, err = s.name(tx, r.Realm, r.Opener); err != nil {
+			return err
+		}
+		if c.EndedBy, err = s.name(tx, r.Realm, r.ClosedBy); err != nil || c.Who.ID == "" {
+			return err
 		}
 		if c.Factors, err = tx.CredentialsOf(r.Realm, []string{c.Who.ID}); err != nil {
 			return err
@@ -164,6 +211,18 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 	return c, err
 }
 
+// name is how somebody is called now, empty for nobody and for who is gone.
+func (s *Requests) name(tx RequestTx, realm, id string) (string, error) {
+	if id == "" {
+		return "", nil
+	}
+	p, err := tx.Person(realm, id)
+	if fault.Of(err, fault.NotFound) {
+		return "", nil
+	}
+	return p.Name, err
+}
+
 // decision fills in what the actor can do with a request that names its person and what it is about.
 func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) error {
 	c.MayCheck = c.State == helpdesk.Open && c.Person != "" && by.Person.Role.Staff() && directory.May(by.Person, directory.ResetFactor, c.Who) == nil
@@ -175,6 +234,9 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 	if c.State != helpdesk.Open {
 		return nil
 	}
+	if c.Who.State.Shut() && c.Approving == nil {
+		c.Approving = fault.New(fault.Conflict, "person-shut")
+	}
 	facts, err := s.judge(tx, by, c.Request, c.Who, now)
 	if is(err, "request-no-way") {
 		c.NoWay, c.Approving = true, err
@@ -182,6 +244,9 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 	}
 	if err != nil {
 		return err
+	}
+	if len(c.Approvals) == 0 {
+		facts.Sampled = false // who saw it before the first yes would stop the request and open one that was not chosen
 	}
 	c.Need = helpdesk.Compute(facts)
 	if by.Person.Role.Staff() {

@@ -10,6 +10,7 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/secret"
@@ -202,6 +203,13 @@ type Detail struct {
 	MayInvite   bool
 	MayWithdraw bool
 	MayHistory  bool
+
+	Held       []authn.Credential // the password, too, without Data
+	Sessions   int                // places where they are signed in
+	Live       helpdesk.Request   // what helps them already, zero for nothing
+	MayReset   bool               // open a request; whoever is being helped already waits for that
+	MayDisable bool               // and enable
+	MayEnd     bool               // end their sessions
 }
 
 // Step is a stage somebody reached, and when.
@@ -250,9 +258,38 @@ func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, er
 			}
 		}
 		d.Invitation.Hash = nil
-		return err
+		if err != nil {
+			return err
+		}
+		return s.standing(tx, by, p, &d)
 	})
 	return d, err
+}
+
+// standing fills in what somebody holds, what helps them already, and what the actor can do about it.
+func (s *People) standing(tx PeopleTx, by login.By, p directory.Person, d *Detail) (err error) {
+	if d.Held, err = tx.CredentialsOf(p.Realm, []string{p.ID}); err != nil {
+		return err
+	}
+	for i := range d.Held {
+		d.Held[i].Data = nil
+	}
+	sessions, err := tx.Sessions(p.Realm, p.ID)
+	if err != nil {
+		return err
+	}
+	d.Sessions = len(sessions)
+	live, err := tx.HelpRequestsLive(p.Realm, p.ID)
+	if err != nil {
+		return err
+	}
+	if len(live) > 0 && !live[0].Over(s.Clock()) {
+		d.Live = live[0]
+	}
+	may := func(act directory.Act) bool { return directory.May(by.Person, act, p) == nil }
+	d.MayReset = p.EverActive() && !p.State.Shut() && may(directory.ResetFactor)
+	d.MayDisable, d.MayEnd = may(directory.Disable), d.Sessions > 0 && may(directory.EndSessions)
+	return nil
 }
 
 // steps reads the times of the stages from the timeline (newest first).

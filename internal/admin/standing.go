@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"doorward/internal/directory"
 	"doorward/internal/fault"
@@ -105,6 +106,44 @@ func unfreeze(tx PeopleTx, by login.By, p directory.Person, now time.Time) error
 		}
 	}
 	return nil
+}
+
+// EndSessions signs somebody out everywhere; what they hold stays, and they can sign in again. It fails with
+// fault.Invalid "reason-short" (reason), and with fault.NotFound or fault.Forbidden where the actor may not. Doing it twice
+// changes nothing.
+func (s *People) EndSessions(ctx context.Context, by login.By, id, reason string) (n int, err error) {
+	now := s.Clock()
+	if reason, err = Reason(reason); err != nil {
+		return 0, err
+	}
+	err = s.Store.Write(ctx, func(tx PeopleTx) error {
+		p, err := s.whom(tx, by, directory.EndSessions, id)
+		if err != nil {
+			return err
+		}
+		if n, err = tx.EndSessions(p.Realm, p.ID, "", "ended-for-them", now); err != nil || n == 0 {
+			return err
+		}
+		tx.Bump()
+		if err := tx.Enqueue(by.NoticeTo(p, now, "sessions-ended", nil)); err != nil {
+			return err
+		}
+		return tx.Audit(by.EventAbout(p, now, "session.ended", reason, nil))
+	})
+	return n, err
+}
+
+// Reason is what somebody gives for an act on another's account, tidied. It fails with fault.Invalid "reason-short" or
+// "text-long" (reason): the person reads it in their history.
+func Reason(text string) (string, error) {
+	text = directory.Line(text)
+	switch n := utf8.RuneCountInString(text); {
+	case n < reasonLeast:
+		return "", fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	case n > wordsMost:
+		return "", fault.New(fault.Invalid, "text-long", "max", wordsMost).In("reason")
+	}
+	return text, nil
 }
 
 // CommandLine is who acts when somebody at the machine does: as an owner, named "cli" in the trail (DESIGN 15: whoever

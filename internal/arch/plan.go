@@ -87,8 +87,8 @@ var Plan = map[string]Room{
 	}},
 	"internal/web/catalog": {doors, nil},
 	"internal/web/console": {doors, []string{
-		"internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
-		"internal/web",
+		"internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
+		"internal/mail", "internal/web",
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
 	"internal/web/requests": {doors, []string{

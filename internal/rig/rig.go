@@ -181,7 +181,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

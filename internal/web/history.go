@@ -15,6 +15,7 @@ type Happening struct {
 	Type    string
 	Kind    authn.Kind // what it is about, empty for none
 	Name    string     // name of the authenticator or person, as somebody typed it
+	Number  string     // of the request it is about
 	Reason  string
 	Code    string // code of a refused answer
 	At      time.Time
@@ -28,7 +29,7 @@ type Happening struct {
 // HappeningOf reads an event for the history of a person.
 func HappeningOf(e audit.Event, person string) Happening {
 	h := Happening{
-		ID: e.ID, Type: e.Type, Kind: authn.Kind(e.Data["kind"]), Name: e.Data["name"], Reason: e.Reason, Code: e.Data["code"],
+		ID: e.ID, Type: e.Type, Kind: authn.Kind(e.Data["kind"]), Name: e.Data["name"], Reason: e.Reason, Code: e.Data["code"], Number: e.Data["number"],
 		At: e.At, Browser: e.Browser, Network: e.Network,
 	}
 	if e.Actor != person {
@@ -47,6 +48,10 @@ func HappeningOf(e audit.Event, person string) Happening {
 		h.Icon = "mail"
 	case area == "session" || area == "flow":
 		h.Icon = "laptop"
+	case e.Type == "request.alarm":
+		h.Tone, h.Icon = "bad", "alert"
+	case area == "request":
+		h.Icon = "inbox"
 	case area == "person" || area == "organization":
 		h.Icon = "user"
 	default:
@@ -61,7 +66,7 @@ func (v *Visit) Sentence(h Happening) string {
 	if name == "" && h.Kind != "" {
 		name = v.T("event.kind." + string(h.Kind))
 	}
-	args := []any{"name", name}
+	args := []any{"name", name, "number", h.Number}
 	for _, variant := range []string{string(h.Kind), h.Reason} {
 		if key := "event." + h.Type + "." + variant; variant != "" && v.Has(key) {
 			return v.T(key, args...)

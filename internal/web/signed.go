@@ -46,7 +46,7 @@ func (s *Site) HandleSigned(mux *http.ServeMux, pattern string, auth Authenticat
 // must not be able to say more than this (SEC F-4).
 var sections = map[string]string{
 	"account": "/account", "security": "/account/security", "history": "/account/history", "applications": "/account/applications",
-	"preferences": "/account/preferences", "console": "/console", "people": "/console/people",
+	"preferences": "/account/preferences", "console": "/console", "people": "/console/people", "requests": "/console/requests",
 }
 
 // Section is the name of the place a path belongs to, "account" for any other.

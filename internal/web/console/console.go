@@ -20,9 +20,10 @@ var Pages = web.NewSet("console", files)
 
 // Door is the console's pages.
 type Door struct {
-	Site   *web.Site
-	Auth   web.Authenticator
-	People *admin.People
+	Site     *web.Site
+	Auth     web.Authenticator
+	People   *admin.People
+	Requests *admin.Requests
 }
 
 // Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
@@ -42,6 +43,22 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/resend":   d.resend,
 		"GET /console/people/{person}/withdraw":  d.withdrawPage,
 		"POST /console/people/{person}/withdraw": d.withdraw,
+		"GET /console/people/{person}/reset":     d.resetPage,
+		"POST /console/people/{person}/reset":    d.reset,
+		"GET /console/people/{person}/disable":   d.standPage("disable"),
+		"POST /console/people/{person}/disable":  d.stand("disable"),
+		"GET /console/people/{person}/enable":    d.standPage("enable"),
+		"POST /console/people/{person}/enable":   d.stand("enable"),
+		"GET /console/people/{person}/sessions":  d.standPage("sessions"),
+		"POST /console/people/{person}/sessions": d.stand("sessions"),
+
+		"GET /console/requests":                    d.inbox,
+		"GET /console/requests/{request}":          d.request,
+		"POST /console/requests/{request}/check":   d.check,
+		"POST /console/requests/{request}/approve": d.approve,
+		"POST /console/requests/{request}/refuse":  d.refuse,
+		"POST /console/requests/{request}/answer":  d.answer,
+		"POST /console/requests/{request}/stop":    d.stop,
 	}
 }
 
@@ -49,14 +66,17 @@ func (d *Door) home(w http.ResponseWriter, r *http.Request, _ login.By) error {
 	return web.Redirect(w, r, "/console/people")
 }
 
-// view is the frame of a console page.
-func view(v *web.Visit, by login.By, current string) web.View {
-	return frame(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current)
+// view is the frame of a console page. Its navigation says how many requests wait.
+func (d *Door) view(r *http.Request, by login.By, current string) (web.View, error) {
+	v := web.From(r)
+	waiting, err := d.Requests.Waiting(r.Context(), by)
+	return frame(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current, waiting), err
 }
 
-func frame(name, role, current string) web.View {
+func frame(name, role, current string, waiting int) web.View {
 	nav := []web.NavItem{
 		{Href: "/console/people", Label: "console.nav.people", Icon: "users"},
+		{Href: "/console/requests", Label: "console.nav.requests", Icon: "inbox", Badge: waiting},
 		{Href: "/account", Label: "console.nav.account", Icon: "user"},
 	}
 	for i := range nav {

@@ -34,7 +34,11 @@ func (d *Door) inviteView(r *http.Request, by login.By, in admin.Invitation) (In
 	if err != nil {
 		return InvitePage{}, err
 	}
-	p := InvitePage{View: view(v, by, "/console/people"), Address: in.Address, Name: in.Name, Days: by.Realm.Invitation.Days}
+	frame, err := d.view(r, by, "/console/people")
+	if err != nil {
+		return InvitePage{}, err
+	}
+	p := InvitePage{View: frame, Address: in.Address, Name: in.Name, Days: by.Realm.Invitation.Days}
 	p.Back = "/console/people"
 	var roles []directory.Role
 	for _, o := range orgs {

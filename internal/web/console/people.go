@@ -10,7 +10,6 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
-	"doorward/internal/mail"
 	"doorward/internal/web"
 )
 
@@ -39,6 +38,8 @@ func statusOf(p admin.Listed) Status {
 	switch {
 	case p.State == directory.Disabled:
 		return Status{Key: "console.status.disabled"}
+	case p.State == directory.Frozen:
+		return Status{Key: "console.status.frozen", Tone: "bad"}
 	case p.Bounced:
 		return Status{Key: "console.status.bounced", Tone: "bad"}
 	case p.State == directory.Invited && p.Stage == directory.StageInvited:
@@ -107,7 +108,11 @@ func (d *Door) list(w http.ResponseWriter, r *http.Request, by login.By) error {
 	if err != nil {
 		return err
 	}
-	p := PeoplePage{View: view(v, by, "/console/people"), Organization: by.Organization.Name, Staff: page.StaffView, Text: q.Text, Only: page.Only,
+	frame, err := d.view(r, by, "/console/people")
+	if err != nil {
+		return err
+	}
+	p := PeoplePage{View: frame, Organization: by.Organization.Name, Staff: page.StaffView, Text: q.Text, Only: page.Only,
 		Filtered: q.Text != "" || state != "" || q.Role != ""}
 	if p.Staff {
 		p.Organization = ""
@@ -154,49 +159,6 @@ func pager(in url.Values, page admin.Page) web.Pager {
 	return p
 }
 
-// PersonPage is one person.
-type PersonPage struct {
-	web.View
-	Row         Row
-	Language    string
-	Steps       []admin.Step
-	Active      bool
-	History     []web.Happening
-	Mails       []mail.Message
-	Expires     time.Time // of the open invitation; zero: none
-	MayInvite   bool
-	MayWithdraw bool
-	MayHistory  bool
-}
-
-var personPage = web.Define(Pages, "person", web.Console,
-	web.Sample("invited", PersonPage{View: sampleView, Row: sampleRows[1], Language: "Deutsch", Steps: sampleSteps, Expires: sampleTime.AddDate(0, 0, 5), MayInvite: true, MayWithdraw: true, MayHistory: true,
-		Mails:   []mail.Message{{ID: "1", Template: "invitation", State: mail.Sent, Created: sampleTime, Done: sampleTime}, {ID: "2", Template: "invitation", State: mail.Failed, Created: sampleTime, LastError: "550 no such mailbox"}},
-		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
-	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
-		History: []web.Happening{{ID: "1", Type: "signin.succeeded", At: sampleTime, Tone: "ok", Icon: "check", Browser: "Firefox on Windows", Network: "192.0.2.7"}}}),
-	web.Sample("little", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true}))
-
-func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error {
-	one, err := d.People.Person(r.Context(), by, r.PathValue("person"))
-	if err != nil {
-		return err
-	}
-	v := web.From(r)
-	p := PersonPage{
-		View: view(v, by, "/console/people"), Row: row(one.Listed), Language: v.LanguageName(one.Language), Steps: one.Steps,
-		Active: one.EverActive(), Mails: one.Mails, MayInvite: one.MayInvite, MayWithdraw: one.MayWithdraw, MayHistory: one.MayHistory,
-	}
-	p.Back = "/console/people"
-	if i := one.Invitation; i.ID != "" && i.Used.IsZero() && i.Voided.IsZero() {
-		p.Expires = i.Expires
-	}
-	for _, e := range one.Timeline {
-		p.History = append(p.History, web.HappeningOf(e, one.ID))
-	}
-	return personPage.Show(w, r, p)
-}
-
 func (d *Door) resend(w http.ResponseWriter, r *http.Request, by login.By) error {
 	id := r.PathValue("person")
 	if err := d.People.Resend(r.Context(), by, id); err != nil {
@@ -221,9 +183,11 @@ func (d *Door) withdrawView(r *http.Request, by login.By) (WithdrawPage, error) 
 	if err == nil && !one.MayWithdraw {
 		err = fault.New(fault.NotFound, "not-found")
 	}
-	p := WithdrawPage{View: view(web.From(r), by, "/console/people"), Row: row(one.Listed)}
-	p.Back = "/console/people/" + url.PathEscape(one.ID)
-	return p, err
+	if err != nil {
+		return WithdrawPage{}, err
+	}
+	frame, err := d.about(r, by, one)
+	return WithdrawPage{View: frame, Row: row(one.Listed)}, err
 }
 
 func (d *Door) withdrawPage(w http.ResponseWriter, r *http.Request, by login.By) error {
@@ -245,13 +209,20 @@ func (d *Door) withdraw(w http.ResponseWriter, r *http.Request, by login.By) err
 // Samples of what comes from the store.
 var (
 	sampleTime   = time.Date(2026, 11, 21, 9, 41, 0, 0, time.UTC)
-	sampleView   = frame("Clara Placeholder", "Administrator · Sample Works Ltd", "/console/people")
+	sampleView   = frame("Clara Placeholder", "Administrator · Sample Works Ltd", "/console/people", 2)
 	sampleStates = []web.Choice{{Label: "All"}, {Value: "active", Label: "Active"}}
 	sampleRoles  = []web.Choice{{Label: "All"}, {Value: "member", Label: "Member"}}
 	sampleRows   = []Row{
 		{ID: "1", Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", Role: directory.Member, Status: Status{Key: "console.status.active", Tone: "ok"}, Factors: []string{"Work phone", "Office computer"}, Kinds: []authn.Kind{authn.TOTP, authn.TOTP}, LastSignIn: sampleTime},
 		{ID: "2", Name: "Dora Muster", Address: "d.muster.purchasing.department@sampleworks.example", Organization: "Sample Works Ltd", Role: directory.Administrator, Status: Status{Key: "console.status.invited", Tone: "info", Time: sampleTime.AddDate(0, 0, -2)}},
 		{ID: "3", Name: "Emil Template", Address: "e.template@sampleworks.example", Organization: "Sample Works Ltd", Role: directory.Member, Status: Status{Key: "console.status.bounced", Tone: "bad"}},
+		{ID: "4", Name: "Fritz Dummy", Address: "f.dummy@sampleworks.example", Organization: "Sample Works Ltd", Role: directory.Member, Status: Status{Key: "console.status.frozen", Tone: "bad"}, Kinds: []authn.Kind{authn.TOTP}, LastSignIn: sampleTime},
+	}
+	sampleHeld     = []Holding{{Kind: authn.Password, Added: sampleTime.AddDate(0, -2, 0), Used: sampleTime}, {Kind: authn.TOTP, Name: "Work phone", Added: sampleTime.AddDate(0, -2, 0), Used: sampleTime}, {Kind: authn.TOTP, Name: "Old phone", Added: sampleTime.AddDate(-1, 0, 0), Suspended: true}}
+	sampleTimeline = []web.Happening{
+		{ID: "3", Type: "request.opened", Number: "K7QD-94MT", By: "Hana Operator", At: sampleTime, Icon: "inbox"},
+		{ID: "2", Type: "signin.failed", Kind: authn.TOTP, Code: "code-used", At: sampleTime.Add(-time.Hour), Tone: "bad", Icon: "block", Browser: "Firefox on Windows", Network: "192.0.2.7"},
+		{ID: "1", Type: "signin.succeeded", At: sampleTime.AddDate(0, 0, -1), Tone: "ok", Icon: "check", Browser: "Firefox on Windows", Network: "192.0.2.7"},
 	}
 	sampleSteps = []admin.Step{{Stage: directory.StageInvited, At: sampleTime}, {Stage: directory.StagePassword, At: sampleTime}, {Stage: directory.StageFactor}, {Stage: directory.StageFirstLogin}, {Stage: directory.StageTerms}, {Stage: directory.StagePreferences}, {Stage: directory.StageActive}}
 )

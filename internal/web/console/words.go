@@ -1,6 +1,10 @@
 package console
 
 import (
+	"strings"
+
+	"doorward/internal/admin"
+	"doorward/internal/helpdesk"
 	"doorward/internal/mail"
 	"doorward/internal/web"
 )
@@ -44,3 +48,58 @@ func (p PersonPage) Delivery(m mail.Message) Pill {
 	tone := map[mail.State]string{mail.Sent: "ok", mail.Waiting: "info", mail.Failed: "bad"}[m.State]
 	return Pill{tone, p.T("console.delivery." + string(m.State))}
 }
+
+// lost names what a request is about: the kinds, or everything; what the form said where nobody has named it.
+func lost(v *web.View, r helpdesk.Request) string {
+	switch {
+	case r.Everything:
+		return v.T("console.why.everything")
+	case len(r.Kinds) == 0:
+		return v.T("console.why." + string(r.Why))
+	}
+	names := make([]string, len(r.Kinds))
+	for i, k := range r.Kinds {
+		names[i] = v.T("event.kind." + string(k))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Lost names what a request is about.
+func (p InboxPage) Lost(r helpdesk.Request) string { return lost(&p.View, r) }
+
+// Lost names what a request is about.
+func (p RequestPage) Lost(r helpdesk.Request) string { return lost(&p.View, r) }
+
+// Lost names what a request is about.
+func (p PersonPage) Lost(r helpdesk.Request) string { return lost(&p.View, r) }
+
+// Pill is the status of the person in words.
+func (p RequestPage) Pill(s Status) Pill { return pill(&p.View, s) }
+
+// Waits says what a request waits for, or how it ended.
+func (p RequestPage) Waits(i admin.Item) Pill { return waits(&p.View, i) }
+
+// Ended says how an earlier request ended, or that it has not.
+func (p RequestPage) Ended(r helpdesk.Request) Pill {
+	return waits(&p.View, admin.Item{Request: r, Waits: "over"})
+}
+
+// Missing names the checks that have to pass first.
+func (p RequestPage) Missing() string {
+	var names []string
+	for _, c := range p.Checks {
+		if c.Missing {
+			names = append(names, c.Name.For(p.Lang))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Result is how a check went, in words.
+func (p RequestPage) Result(c helpdesk.Check) Pill {
+	tone := map[helpdesk.Result]string{helpdesk.Passed: "ok", helpdesk.Failed: "bad"}[c.Result]
+	return Pill{tone, p.T("console.result." + string(c.Result))}
+}
+
+// Frozen says that somebody with a notice in hand froze the account, and that it is still shut.
+func (p RequestPage) Frozen() bool { return p.Case.Who.State.Shut() }

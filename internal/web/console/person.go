@@ -1,0 +1,115 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"doorward/internal/admin"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/helpdesk"
+	"doorward/internal/login"
+	"doorward/internal/mail"
+	"doorward/internal/web"
+)
+
+// Holding is one thing a person can show, as whoever looks after them sees it: never its secret.
+type Holding struct {
+	Kind      authn.Kind
+	Name      string
+	Added     time.Time
+	Used      time.Time
+	Suspended bool
+}
+
+func holdings(creds []authn.Credential) []Holding {
+	out := make([]Holding, len(creds))
+	for i, c := range creds {
+		out[i] = Holding{Kind: c.Kind, Name: c.Name, Added: c.Created, Used: c.LastUsed, Suspended: c.State == authn.Suspended}
+	}
+	return out
+}
+
+// PersonPage is one person.
+type PersonPage struct {
+	web.View
+	Row         Row
+	Language    string
+	Steps       []admin.Step
+	Active      bool
+	History     []web.Happening
+	Mails       []mail.Message
+	Expires     time.Time // of the open invitation; zero: none
+	MayInvite   bool
+	MayWithdraw bool
+	MayHistory  bool
+
+	State      directory.PersonState
+	Held       []Holding
+	Sessions   int
+	Live       helpdesk.Request
+	Advice     admin.Advice // empty: the actor only reads
+	Failures   []web.Happening
+	MayReset   bool
+	MayDisable bool
+	MayEnd     bool
+}
+
+var personPage = web.Define(Pages, "person", web.Console,
+	web.Sample("invited", PersonPage{View: sampleView, Row: sampleRows[1], Language: "Deutsch", Steps: sampleSteps, Expires: sampleTime.AddDate(0, 0, 5), MayInvite: true, MayWithdraw: true, MayHistory: true, MayDisable: true,
+		State: directory.Invited, Advice: admin.AdviceResend,
+		Mails:   []mail.Message{{ID: "1", Template: "invitation", State: mail.Sent, Created: sampleTime, Done: sampleTime}, {ID: "2", Template: "invitation", State: mail.Failed, Created: sampleTime, LastError: "550 no such mailbox"}},
+		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
+	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, Failures: sampleTimeline[1:2], History: sampleTimeline}),
+	web.Sample("being helped", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Active, Held: sampleHeld, Live: sampleRequest, Advice: admin.AdviceRequest, MayReset: true, MayDisable: true, History: sampleTimeline}),
+	web.Sample("frozen", PersonPage{View: sampleView, Row: sampleRows[3], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Frozen, Held: sampleHeld, Live: helpdesk.Request{ID: "2", Number: "K7QD-94MT", Why: helpdesk.NotMe, State: helpdesk.Open, Words: "factor-added", Created: sampleTime}, Advice: admin.AdviceThaw, MayDisable: true, History: sampleTimeline}),
+	web.Sample("little", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true}))
+
+// about is the frame of a page about one person that leads back to them.
+func (d *Door) about(r *http.Request, by login.By, one admin.Detail) (web.View, error) {
+	v, err := d.view(r, by, "/console/people")
+	v.Back = "/console/people/" + url.PathEscape(one.ID)
+	return v, err
+}
+
+func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error {
+	one, err := d.People.Person(r.Context(), by, r.PathValue("person"))
+	if err != nil {
+		return err
+	}
+	v := web.From(r)
+	frame, err := d.view(r, by, "/console/people")
+	if err != nil {
+		return err
+	}
+	p := PersonPage{
+		View: frame, Row: row(one.Listed), Language: v.LanguageName(one.Language), Steps: one.Steps,
+		Active: one.EverActive(), Mails: one.Mails, MayInvite: one.MayInvite, MayWithdraw: one.MayWithdraw, MayHistory: one.MayHistory,
+		State: one.State, Held: holdings(one.Held), Sessions: one.Sessions, Live: one.Live,
+		MayReset: one.MayReset, MayDisable: one.MayDisable, MayEnd: one.MayEnd,
+	}
+	if one.MayHistory && (one.MayReset || one.MayDisable) {
+		p.Advice = one.Advise(v.Now)
+	}
+	p.Back = "/console/people"
+	if i := one.Invitation; i.ID != "" && i.Used.IsZero() && i.Voided.IsZero() {
+		p.Expires = i.Expires
+	}
+	for _, e := range one.Timeline {
+		p.History = append(p.History, web.HappeningOf(e, one.ID))
+	}
+	for _, e := range one.Failures(v.Now) {
+		p.Failures = append(p.Failures, web.HappeningOf(e, one.ID))
+	}
+	return personPage.Show(w, r, p)
+}
+
+// Frozen says that somebody with a notice in hand froze the account.
+func (p PersonPage) Frozen() bool { return p.State == directory.Frozen }
+
+// Shut says that the account lets nobody in.
+func (p PersonPage) Shut() bool { return p.State.Shut() }
