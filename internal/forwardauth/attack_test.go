@@ -238,8 +238,10 @@ func TestSEC_O15_CookiesTicketsAndRequestsStayApart(t *testing.T) {
 				t.Errorf("%.40s…: %d", twice, res.StatusCode)
 			}
 		}
-		if res := s.ask("/forward-auth/check", about(files, "/"), own); res.StatusCode != http.StatusUnauthorized {
-			t.Errorf("one host's cookie at another: %d", res.StatusCode)
+		for _, host := range []string{files, "notes.example"} { // of another application, and of the same
+			if res := s.ask("/forward-auth/check", about(host, "/"), own); res.StatusCode != http.StatusUnauthorized {
+				t.Errorf("one host's cookie at %s: %d", host, res.StatusCode)
+			}
 		}
 		if !s.opens(b, wiki) {
 			t.Error("asking for another host closed this one")
