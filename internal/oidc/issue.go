@@ -33,7 +33,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 				return err
 			}
 		}
-		if err := tx.AddAuthorization(auth); err != nil {
+		if err := hang(tx, auth, now); err != nil {
 			return err
 		}
 		if err := tx.AddCode(token.Code{
@@ -60,6 +60,15 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	return web.Leave(w, r, token.Answer(a.ask.Redirect, a.realm.Origin, a.ask.State, "code", string(code)))
 }
 
+// hang adds an authorization to its session, which must not end meanwhile: whoever settles it has to find everything that
+// came from it. It fails with fault.Expired "session-over".
+func hang(tx Tx, auth token.Authorization, now time.Time) error {
+	if err := tx.HoldSession(auth.Realm, auth.Session, now); err != nil {
+		return err
+	}
+	return tx.AddAuthorization(auth)
+}
+
 // authorization is what a person who showed enough gives the client of a request.
 func authorization(a asked, signed login.Signed, now time.Time) token.Authorization {
 	what := token.Assure(signed.Session.Evidence, a.ask.ACR...)
@@ -68,7 +77,7 @@ func authorization(a asked, signed login.Signed, now time.Time) token.Authorizat
 		Scopes: a.ask.Scopes, Resources: a.ask.Resources, Claims: a.row.Params["claims"], Nonce: a.ask.Nonce,
 		ACR: what.ACR, AMR: what.AMR, AuthTime: time.Unix(what.AuthTime, 0).UTC(),
 		Offline: slices.Contains(a.ask.Scopes, token.ScopeOffline), JKT: a.row.JKT,
-		Created: now, Until: signed.Session.Until,
+		Created: now, Until: signed.Session.Until, Shown: held(signed.Session.Evidence),
 	}
 	if auth.Offline {
 		auth.Until = now.Add(offlineLife)

@@ -141,10 +141,12 @@ func (p *Provider) gone(w http.ResponseWriter, r *http.Request, page LogoutPage)
 
 // Back-channel log-out: rows in the outbox, delivered by a job, retried, given up visibly.
 const (
-	logoutLease = time.Minute
-	logoutBatch = 50
-	logoutTries = 8
-	logoutWait  = 5 * time.Second // for one answer
+	settleBatch  = 200 // sessions in one transaction
+	settleRounds = 50  // in one run
+	logoutLease  = time.Minute
+	logoutBatch  = 50
+	logoutTries  = 8
+	logoutWait   = 5 * time.Second // for one answer
 )
 
 // Farewells tells clients about sessions that ended: it finds authorizations whose session is over, ends them, and
@@ -172,45 +174,47 @@ func (p *Provider) Farewells(ctx context.Context, realms []string, send func(con
 	return errors.Join(all...)
 }
 
-// collect ends the authorizations of sessions that are over, and queues a message to every client that wants to know.
+// collect settles sessions that are over, each once: their authorizations end but for what outlives a session, and every
+// client that wants to know, and got something in it, is told. The length of its work is that of what ended, however much
+// is alive.
 func (p *Provider) collect(ctx context.Context, realmID string) error {
 	realm, err := p.Realms.Realm(realmID)
 	if err != nil {
 		return err
 	}
-	now := p.Clock()
-	return p.Store.Write(ctx, func(tx Tx) error {
-		over, err := tx.AuthorizationsOver(realmID, now, logoutBatch)
-		if err != nil {
-			return err
-		}
-		told := map[string]bool{}
-		for _, auth := range over {
-			if !auth.Offline { // what outlives the session stays, and the client is told all the same
-				if was, err := tx.EndAuthorization(realmID, auth.ID, "session-ended", now); err != nil {
-					return err
-				} else if !was {
-					continue // another run ended it, and tells the client
-				}
-			}
-			key := auth.Client + " " + auth.Session
-			if told[key] {
-				continue
-			}
-			told[key] = true
-			l := token.Logout{ID: newID(), Realm: realmID, Client: auth.Client, Person: auth.Person, Session: auth.Session, Created: now, Due: now}
-			if rp, ok := client(realm, auth.Client); !ok || rp.BackchannelLogoutURI == "" {
-				l.Done = now // nobody wants to know
-			}
-			if err := tx.AddLogout(l); err != nil {
+	for range settleRounds {
+		now, settled := p.Clock(), 0
+		if err := p.Store.Write(ctx, func(tx Tx) error {
+			ids, err := tx.SettleSessions(realmID, now, settleBatch)
+			if settled = len(ids); err != nil || settled == 0 {
 				return err
 			}
+			ended, err := tx.EndAuthorizationsOfSessions(realmID, ids, "session-ended", now)
+			if err != nil {
+				return err
+			}
+			told, err := tx.ClientsOfSessions(realmID, ids)
+			if err != nil {
+				return err
+			}
+			for _, l := range told {
+				if rp, ok := client(realm, l.Client); !ok || rp.BackchannelLogoutURI == "" {
+					continue
+				}
+				l.ID, l.Created, l.Due = newID(), now, now
+				if err := tx.AddLogout(l); err != nil {
+					return err
+				}
+			}
+			if ended > 0 {
+				tx.Bump()
+			}
+			return nil
+		}); err != nil || settled < settleBatch {
+			return err
 		}
-		if len(over) > 0 {
-			tx.Bump()
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // deliver sends one logout token (OpenID Connect Back-Channel Logout 1.0, 2.5).

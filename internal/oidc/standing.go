@@ -122,21 +122,33 @@ func (p *Provider) standing(tx Tx, c *call, rp directory.RelyingParty, id string
 	return s, err
 }
 
-// stands looks at everything an authorization stands on: itself, its client, the person, their organization, the session,
-// and every credential that was shown in it (SEC O-9).
+// stands looks at everything an authorization stands on: itself, its client, the person, their organization, the session
+// unless it outlives that, and every credential that was shown (SEC O-9).
 func stands(s token.Standing, rp directory.RelyingParty, now time.Time) bool {
 	if s.Authorization.Person == "" || rp.ID != s.Client || !s.Ended.IsZero() || !now.Before(s.Until) ||
 		s.Person.State != directory.Active || s.Organization.State != directory.Active {
 		return false
 	}
-	// Idleness is left out: a session that applications refresh is in use, and its absolute end still holds.
-	if !s.Offline && (!s.SessionEnded.IsZero() || !now.Before(s.SessionUntil)) {
-		return false
+	shown := s.Shown
+	if !s.Offline || shown == nil {
+		// Idleness is left out: a session that applications refresh is in use, and its absolute end still holds.
+		if s.SessionUntil.IsZero() || !s.Offline && (!s.SessionEnded.IsZero() || !now.Before(s.SessionUntil)) {
+			return false
+		}
+		shown = held(s.Evidence)
 	}
-	return !slices.ContainsFunc(s.Evidence, func(e authn.Evidence) bool {
-		info, _ := authn.Info(e.Kind)
-		return info.Held && !slices.Contains(s.Active, e.Credential)
-	})
+	return !slices.ContainsFunc(shown, func(id string) bool { return !slices.Contains(s.Active, id) })
+}
+
+// held are the ids of the credentials that were shown, without what is shown once only.
+func held(evidence []authn.Evidence) []string {
+	ids := []string{}
+	for _, e := range evidence {
+		if info, _ := authn.Info(e.Kind); info.Held {
+			ids = append(ids, e.Credential)
+		}
+	}
+	return ids
 }
 
 // spending is a single use, and the refusal of a second one.

@@ -36,7 +36,8 @@ type Tx interface {
 	BindCertificate(realm, id, x5t string) error                                  // likewise to a client certificate
 	AuthorizationsOfSession(realm, session string) ([]token.Authorization, error) // live and ended
 
-	AuthorizationsOver(realm string, now time.Time, limit int) ([]token.Authorization, error) // live, not offline, of a session that is over
+	EndAuthorizationsOfSessions(realm string, sessions []string, why string, now time.Time) (int, error) // not offline ones
+	ClientsOfSessions(realm string, sessions []string) ([]token.Logout, error)                           // whom to tell that was not told
 	AddCode(token.Code) error
 	Code(hash []byte) (token.Code, error)
 	UseCode(hash []byte, now time.Time) (token.Code, error) // one UPDATE … RETURNING; Conflict "code-used" / Expired "code-expired" with the Code filled
@@ -61,7 +62,9 @@ type Tx interface {
 	Person(realm, id string) (directory.Person, error)
 	Organization(realm, id string) (directory.Organization, error)
 	Credentials(realm, person string) ([]authn.Credential, error)
-	Session(realm, id string) (session.Session, error) // live or ended, by id
+	Session(realm, id string) (session.Session, error)                               // live or ended, by id
+	HoldSession(realm, id string, now time.Time) error                               // Expired "session-over"
+	SettleSessions(realm string, now time.Time, limit int) (ids []string, err error) // that are over, each once
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)
 	Spend(key string, expires time.Time) (fresh bool, err error)
 	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)

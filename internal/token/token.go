@@ -47,6 +47,7 @@ type Authorization struct {
 	Until     time.Time // absolute end of what can be refreshed
 	Ended     time.Time
 	Why       string
+	Shown     []string // ids of the credentials that were shown for it, so that it can outlive its session; nil: not known
 }
 
 // Standing is an authorization of a person with everything it stands on, as read in one go (SEC O-9).
