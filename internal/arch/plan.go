@@ -54,6 +54,7 @@ var Plan = map[string]Room{
 		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
 		"internal/mail", "internal/secret", "internal/token", "internal/tomlfile",
 	}},
+	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
 		"internal/mail", "internal/secret", "internal/session",
@@ -72,7 +73,7 @@ var Plan = map[string]Room{
 		"internal/session", "internal/token", "internal/web",
 	}},
 	"internal/oidc": {doors, []string{
-		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/fault",
+		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/farewell", "internal/fault",
 		"internal/login", "internal/mail", "internal/secret", "internal/session", "internal/token", "internal/web",
 	}},
 	"internal/web": {doors, []string{
@@ -153,6 +154,7 @@ var sideways = map[string][]string{
 	"internal/clientcert":  {"internal/directory", "internal/token"},
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
+	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/oidc":        {"internal/web"},
