@@ -35,7 +35,8 @@ var (
 		WHERE realm = $1 AND session IN (` + placeholders(4, eventBatch) + `) AND NOT offline AND ended = 0`)
 	selectClientsOfSessions = statement(`SELECT DISTINCT session, person, client FROM oidc_authorization AS a
 		WHERE realm = $1 AND session IN (` + placeholders(2, eventBatch) + `) AND person <> ''
-		AND NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session)
+		AND NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session
+			AND l.created >= a.created)
 		ORDER BY session, person, client`)
 )
 
@@ -149,7 +150,7 @@ func (t *Tx) EndAuthorizationsOfSessions(realm string, sessions []string, why st
 }
 
 // ClientsOfSessions returns whom to tell when sessions end: one log-out for each session and client that got something for
-// a person in it, also when that has ended since, and no client of whom a log-out of that session is there. Realm, Session, Person and Client are filled; the caller adds those whose client wants
+// a person in it, also when that has ended since, but for what was before a log-out of that session that is there. Realm, Session, Person and Client are filled; the caller adds those whose client wants
 // to be told.
 func (t *Tx) ClientsOfSessions(realm string, sessions []string) ([]token.Logout, error) {
 	scan := func(_ *Tx, r row) (token.Logout, error) {
