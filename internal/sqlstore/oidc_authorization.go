@@ -150,7 +150,8 @@ func (t *Tx) EndAuthorizationsOfSessions(realm string, sessions []string, why st
 }
 
 // ClientsOfSessions returns whom to tell when sessions end: one log-out for each session and client that got something for
-// a person in it, also when that has ended since, but for what was before a log-out of that session that is there. Realm, Session, Person and Client are filled; the caller adds those whose client wants
+// a person in it, also when that has ended since, but for what was before a log-out of that session that is there. Realm,
+// Session, Person and Client are filled; the caller adds those whose client wants
 // to be told.
 func (t *Tx) ClientsOfSessions(realm string, sessions []string) ([]token.Logout, error) {
 	scan := func(_ *Tx, r row) (token.Logout, error) {
