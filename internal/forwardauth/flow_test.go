@@ -21,7 +21,7 @@ import (
 // assertion verifies what an application got, with the published keys and a library that is not ours.
 func (s *street) assertion(raw string) map[string]any {
 	s.t.Helper()
-	parsed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	parsed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		s.t.Fatalf("%q: %v", raw, err)
 	}
