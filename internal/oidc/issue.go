@@ -25,11 +25,8 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	auth := authorization(a, signed, now)
 	auth.Seen = now // its code is fetched at once
 	err := p.Store.Write(r.Context(), func(tx Tx) error {
-		if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
-			return err
-		}
-		for _, do := range also {
-			if err := do(tx); err != nil {
+		if !a.fresh {
+			if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
 				return err
 			}
 		}
@@ -43,11 +40,19 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 			return err
 		}
 		v := web.From(r)
-		return tx.Audit(audit.Event{
+		if err := tx.Audit(audit.Event{
 			Realm: a.realm.ID, At: now, Type: "client.authorized", Actor: signed.Person.ID, Person: signed.Person.ID,
 			Organization: signed.Person.Organization, Session: signed.Session.ID, Network: v.Network, Browser: v.Browser,
 			Data: map[string]string{"client": a.rp.ID, "name": a.rp.Name, "scope": strings.Join(a.ask.Scopes, " ")},
-		})
+		}); err != nil {
+			return err
+		}
+		for _, do := range also { // last, so that a row that many want is held only for the commit
+			if err := do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if fault.Of(err, fault.Conflict) {
 		return errRequestOver // another tab was faster
@@ -55,7 +60,9 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	if err != nil {
 		return err
 	}
-	forget(w)
+	if !a.fresh || web.Cookie(r, "request") != "" {
+		forget(w)
+	}
 	p.Count("authorization", "result", "code")
 	return web.Leave(w, r, token.Answer(a.ask.Redirect, a.realm.Origin, a.ask.State, "code", string(code)))
 }
