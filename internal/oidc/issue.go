@@ -84,7 +84,7 @@ func authorization(a asked, signed login.Signed, now time.Time) token.Authorizat
 		Scopes: a.ask.Scopes, Resources: a.ask.Resources, Claims: a.row.Params["claims"], Nonce: a.ask.Nonce,
 		ACR: what.ACR, AMR: what.AMR, AuthTime: time.Unix(what.AuthTime, 0).UTC(),
 		Offline: slices.Contains(a.ask.Scopes, token.ScopeOffline), JKT: a.row.JKT,
-		Created: now, Until: signed.Session.Until, Shown: held(signed.Session.Evidence),
+		Created: now, Until: signed.Session.Until, Shown: token.Shown(signed.Session.Evidence),
 	}
 	if auth.Offline {
 		auth.Until = now.Add(offlineLife)

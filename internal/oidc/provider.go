@@ -70,8 +70,8 @@ type Provider struct {
 	sets   map[string]keySet // by realm
 	keysOf *clientkeys.Sets
 
-	standings standings
-	documents documents
+	standings login.Memory[*known]
+	documents web.Documents
 }
 
 // New makes a Provider.
@@ -79,7 +79,7 @@ func New(o Options) *Provider {
 	if o.Count == nil {
 		o.Count = func(string, ...string) {}
 	}
-	return &Provider{Options: o, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
+	return &Provider{Options: o, standings: login.Memory[*known]{Cap: knownCap}, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
 }
 
 // Mount adds the endpoints of every realm. Requests of applications come from other sites by their nature: where that is
@@ -147,11 +147,11 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	doc, err := p.documents.of("metadata", "application/json", realm.ID, realm, func() ([]byte, error) { return p.metadata(realm) })
+	doc, err := p.documents.Of("metadata", "application/json", realm.ID, realm, func() ([]byte, error) { return p.metadata(realm) })
 	if err != nil {
 		return err
 	}
-	doc.serve(w, r)
+	doc.Serve(w, r)
 	return nil
 }
 
@@ -225,11 +225,11 @@ func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b := keys.JWKS(p.Clock()) // rendered when the keys were read, for each span between two ends of keys
-	doc, err := p.documents.of("jwks", "application/jwk-set+json", web.From(r).Realm.ID, &b[0], func() ([]byte, error) { return b, nil })
+	doc, err := p.documents.Of("jwks", "application/jwk-set+json", web.From(r).Realm.ID, &b[0], func() ([]byte, error) { return b, nil })
 	if err != nil {
 		return err
 	}
-	doc.serve(w, r)
+	doc.Serve(w, r)
 	return nil
 }
 

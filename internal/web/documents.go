@@ -1,4 +1,4 @@
-package oidc
+package web
 
 import (
 	"crypto/sha256"
@@ -11,27 +11,28 @@ import (
 // Documents that everybody may read and that seldom change: rendered once, served as bytes, with a tag by which a client
 // that has them already is told so (RFC 9110 8.8.3).
 
-// document is rendered bytes.
-type document struct {
+// Document is rendered bytes.
+type Document struct {
 	of   any // what it was rendered from: another one makes another document
 	kind string
 	body []byte
 	tag  string
 }
 
-func newDocument(of any, kind string, body []byte) *document {
+func newDocument(of any, kind string, body []byte) *Document {
 	sum := sha256.Sum256(body)
-	return &document{of, kind, body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	return &Document{of, kind, body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
-// documents are kept by realm. A realm that changes is another value, and so is a key set that changes.
-type documents struct{ all sync.Map }
+// Documents are kept by realm. A realm that changes is another value, and so is a key set that changes. The zero value is
+// ready, and safe for concurrent use.
+type Documents struct{ all sync.Map }
 
-// of returns the document of a realm under a name, made anew where it was made from something else.
-func (d *documents) of(name, kind, realm string, from any, render func() ([]byte, error)) (*document, error) {
+// Of returns the document of a realm under a name, made anew where it was made from something else.
+func (d *Documents) Of(name, kind, realm string, from any, render func() ([]byte, error)) (*Document, error) {
 	key := name + " " + realm
-	if have, ok := d.all.Load(key); ok && have.(*document).of == from {
-		return have.(*document), nil
+	if have, ok := d.all.Load(key); ok && have.(*Document).of == from {
+		return have.(*Document), nil
 	}
 	body, err := render()
 	if err != nil {
@@ -42,8 +43,8 @@ func (d *documents) of(name, kind, realm string, from any, render func() ([]byte
 	return doc, nil
 }
 
-// serve answers with a document, or with 304 to a client that names its tag.
-func (d *document) serve(w http.ResponseWriter, r *http.Request) {
+// Serve answers with a document, or with 304 to a client that names its tag.
+func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Access-Control-Allow-Origin"] = anybody // public, and read by applications in browsers
 	h["Cache-Control"] = fiveMinutes
