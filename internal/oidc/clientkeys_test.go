@@ -520,3 +520,32 @@ func TestREQ_B28_UserinfoIsSignedForWhoWantsIt(t *testing.T) {
 		}
 	})
 }
+
+// A request that was kept unsigned is worth nothing once its client must sign.
+func TestSEC_O9_AKeptRequestIsSignedWhereItMustBe(t *testing.T) {
+	eachSigning(t, withKeys, func(t *testing.T, s *street, p *pen) {
+		b := s.Browser("192.0.2.65")
+		plain := get(t, b, request("signed", signedCallback, "scope", "openid"))
+		object := get(t, s.Browser("192.0.2.66"), at("client_id", "signed", "request", s.object(p)))
+		s.Write(func(tx *sqlstore.Tx) error {
+			r, err := tx.Realm("shop")
+			r.Relying[len(r.Relying)-1].RequireSigned = true
+			if err == nil {
+				err = tx.PutRealm(r)
+			}
+			return err
+		})
+		if err := s.Realms.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		kept := func(p *walker.Page) string {
+			return rig.Origin + "/oauth2/authorize/" + strings.TrimPrefix(p.URL.Query().Get("to"), "request:")
+		}
+		if page := get(t, b, kept(plain)); page.Status != http.StatusBadRequest {
+			t.Errorf("unsigned: %d at %s", page.Status, page.URL)
+		}
+		if page := get(t, s.Browser("192.0.2.66"), kept(object)); page.URL.Path != "/signin" {
+			t.Errorf("signed: %d at %s", page.Status, page.URL)
+		}
+	})
+}
