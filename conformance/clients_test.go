@@ -80,13 +80,18 @@ func (c client) entry(t testing.TB) string {
 // realm is the sample realm with our clients, read as the program reads it.
 func realm(t testing.TB) directory.Realm {
 	t.Helper()
-	text := string(realms.Shop)
-	for _, c := range declared {
-		text += c.entry(t)
-	}
-	r, err := directory.ParseRealm("conformance.toml", []byte(text))
+	r, err := directory.ParseRealm("conformance.toml", []byte(realmText(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func realmText(t testing.TB) string {
+	t.Helper()
+	text := string(realms.Shop)
+	for _, c := range declared {
+		text += c.entry(t)
+	}
+	return text
 }

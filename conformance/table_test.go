@@ -29,7 +29,7 @@ type plan struct {
 type module struct{ name, test, how string }
 
 // plans is everything that is counted.
-var plans = []plan{basicOP, basicMore, configOP, logoutOP, backchannelOP}
+var plans = []plan{basicOP, basicMore, configOP, logoutOP, backchannelOP, fapi2}
 
 // databases that a module has to pass on.
 const databases = 2

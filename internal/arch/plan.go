@@ -56,6 +56,7 @@ var Plan = map[string]Room{
 		"internal/login",
 		"internal/mail", "internal/secret", "internal/token", "internal/tomlfile",
 	}},
+	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
 		"internal/helpdesk", "internal/mail", "internal/secret", "internal/session",
@@ -74,7 +75,7 @@ var Plan = map[string]Room{
 		"internal/session", "internal/token", "internal/web",
 	}},
 	"internal/oidc": {doors, []string{
-		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/fault",
+		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/farewell", "internal/fault",
 		"internal/login", "internal/mail", "internal/secret", "internal/session", "internal/token", "internal/web",
 	}},
 	"internal/web": {doors, []string{
@@ -158,6 +159,7 @@ var sideways = map[string][]string{
 	"internal/clientcert":  {"internal/directory", "internal/token"},
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
+	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/helpdesk":    {"internal/authn", "internal/directory"},
 	"internal/mail":        {"internal/audit", "internal/directory"},

@@ -180,6 +180,41 @@ func TestSEC_S2_ATicketWithItsSecretOpensNoOtherHost(t *testing.T) {
 	})
 }
 
+// One sign-in gives one ticket, however many tabs go on with it at once; the others begin anew.
+func TestSEC_O4_OneSignInOneTicketAmong64(t *testing.T) {
+	eachStreet(t, func(t *testing.T, s *street) {
+		b := stops(s.through(s.SignIn(s.anna, "192.0.2.75")))
+		at := s.get(b, "https://wiki.example/.doorward/start?to=%2Fhome").Header.Get("Location")
+		at = s.get(b, at).Header.Get("Location")
+		cookies, got := cookieOf(b, rig.Host), make([]string, 64)
+		var all sync.WaitGroup
+		for i := range got {
+			all.Go(func() {
+				req, _ := http.NewRequest(http.MethodGet, rig.Origin+at, nil)
+				req.Header.Set("Cookie", cookies)
+				res, err := s.Browser("192.0.2.75").HTTP.Transport.RoundTrip(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got[i] = res.Header.Get("Location")
+			})
+		}
+		all.Wait()
+		tickets := 0
+		for _, to := range got {
+			if strings.HasPrefix(to, "https://wiki.example/.doorward/callback?ticket=") {
+				tickets++
+			} else if to != "https://wiki.example/.doorward/start?to=%2Fhome" {
+				t.Errorf("leads to %q", to)
+			}
+		}
+		if tickets != 1 {
+			t.Errorf("%d tickets", tickets)
+		}
+	})
+}
+
 // Going back to the callback, or loading it again, changes nothing for the browser that used the ticket.
 func TestSEC_O4_LoadingTheCallbackAgainIsHarmless(t *testing.T) {
 	eachStreet(t, func(t *testing.T, s *street) {
@@ -238,8 +273,10 @@ func TestSEC_O15_CookiesTicketsAndRequestsStayApart(t *testing.T) {
 				t.Errorf("%.40s…: %d", twice, res.StatusCode)
 			}
 		}
-		if res := s.ask("/forward-auth/check", about(files, "/"), own); res.StatusCode != http.StatusUnauthorized {
-			t.Errorf("one host's cookie at another: %d", res.StatusCode)
+		for _, host := range []string{files, "notes.example"} { // of another application, and of the same
+			if res := s.ask("/forward-auth/check", about(host, "/"), own); res.StatusCode != http.StatusUnauthorized {
+				t.Errorf("one host's cookie at %s: %d", host, res.StatusCode)
+			}
 		}
 		if !s.opens(b, wiki) {
 			t.Error("asking for another host closed this one")

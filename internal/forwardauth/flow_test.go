@@ -21,7 +21,7 @@ import (
 // assertion verifies what an application got, with the published keys and a library that is not ours.
 func (s *street) assertion(raw string) map[string]any {
 	s.t.Helper()
-	parsed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	parsed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		s.t.Fatalf("%q: %v", raw, err)
 	}
@@ -92,7 +92,7 @@ func TestREQ_B70_GuardedApplicationsShareTheSignIn(t *testing.T) {
 			t.Errorf("aud is %v", c["aud"])
 		}
 		events := s.events("client.authorized")
-		if len(events) != 3 || events[2].Data["name"] != "Northline wiki" || events[2].Data["host"] != wiki || events[2].Person != s.anna.Is.ID ||
+		if len(events) != 3 || events[2].Data["name"] != "Northline wiki" || events[2].Data["host"] != wiki || events[2].Person != s.anna.Is.ID || events[2].Organization != s.anna.Is.Organization ||
 			events[2].Network != "192.0.2.60" || !strings.Contains(events[2].Browser, "Firefox") {
 			t.Errorf("%d events: %+v", len(events), events)
 		}

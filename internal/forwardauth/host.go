@@ -130,9 +130,13 @@ func (d *Door) callback(w http.ResponseWriter, r *http.Request, o original) erro
 		}); err != nil {
 			return err
 		}
+		who, err := tx.Person(auth.Realm, auth.Person)
+		if err != nil {
+			return err
+		}
 		c := caller(r, o)
 		return tx.Audit(audit.Event{
-			Realm: auth.Realm, At: now, Type: "client.authorized", Actor: auth.Person, Person: auth.Person, Session: auth.Session,
+			Realm: auth.Realm, At: now, Type: "client.authorized", Actor: who.ID, Person: who.ID, Organization: who.Organization, Session: auth.Session,
 			Network: c.Network, Browser: c.Agent, Data: map[string]string{"client": o.rp.ID, "name": o.rp.Name, "host": o.host},
 		})
 	})

@@ -40,3 +40,15 @@ func FuzzMayReturn(f *testing.F) {
 		}
 	})
 }
+
+// Nobody is led round in a circle: our own paths on a guarded host are no place to return to.
+func TestSEC_F4_NobodyReturnsToTheSignInItself(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/": true, "/a": true, "/.doorward-notes": true, "/.doorward": false, "/.doorward/": false, "/.doorward/start?to=/": false, "/.doorward/callback?ticket=x": false, "": false,
+		"/" + strings.Repeat("a", maxReturn-1): true, "/" + strings.Repeat("a", maxReturn): false,
+	} {
+		if mayReturn(path) != want {
+			t.Errorf("%.40q: %t", path, !want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"doorward/internal/audit"
+	"doorward/internal/directory"
 	"doorward/internal/token"
 )
 
@@ -25,6 +26,7 @@ type Tx interface {
 	AddRefresh(token.Refresh) error
 	Refresh(hash []byte) (token.Refresh, error)
 
+	Person(realm, id string) (directory.Person, error)
 	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
 	Audit(audit.Event) error
 	Bump()

@@ -35,7 +35,7 @@ type street struct {
 
 func guarded(r *directory.Realm) {
 	r.Relying = []directory.RelyingParty{
-		{ID: "wiki", Name: "Northline wiki", Home: "https://wiki.example/", Hosts: []string{wiki},
+		{ID: "wiki", Name: "Northline wiki", Home: "https://wiki.example/", Hosts: []string{wiki, "notes.example"},
 			ForwardHeaders: []string{directory.ForwardEmail, directory.ForwardName, directory.ForwardOrganization, directory.ForwardGroups}},
 		{ID: "files", Name: "Files", Home: "https://files.example/", Hosts: []string{files}},
 		{ID: "ports", Name: "Ports", Home: "https://ports.example:8443/", Hosts: []string{"ports.example:8443"}},

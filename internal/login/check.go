@@ -20,6 +20,8 @@ type Signed struct {
 	Person       directory.Person
 	Organization directory.Organization
 	Realm        *Realm
+
+	held []authn.Holding // by the person, when the answer was looked up
 }
 
 // Fresh reports whether the session's complete login is young enough to change factors with (SECURITY S5). What was only
@@ -128,6 +130,7 @@ func (s *Service) alive(tx Tx, realm string, se session.Session, now time.Time) 
 	if !s.holds(got, creds) {
 		return got, errSession
 	}
+	got.held = authn.Holdings(creds)
 	return got, nil
 }
 

@@ -47,7 +47,7 @@ func sign(t *testing.T, by jose.Signer, claims any) string {
 // thumbprint is the jkt of a pocket's key (RFC 7638).
 func thumbprint(t *testing.T, k *pocket) string {
 	t.Helper()
-	object, err := jose.ParseSigned(sign(t, k.key, map[string]any{}), []jose.SignatureAlgorithm{jose.ES256})
+	object, err := jose.ParseSignedCompact(sign(t, k.key, map[string]any{}), []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}

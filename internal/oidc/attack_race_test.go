@@ -111,7 +111,8 @@ func TestSEC_TRACE_WhatWorksOnceWorksOnce(t *testing.T) {
 		}
 
 		// One request, sixty-four tabs: one code.
-		open := s.here(http.MethodGet, request("store", callback), nil, mine).Header.Get("Location")
+		kept := url.Values{"client_id": {"store"}, "request_uri": {push()}}
+		open := s.here(http.MethodGet, rig.Origin+"/oauth2/authorize?"+kept.Encode(), nil, mine).Header.Get("Location")
 		if n := at64(func(int) bool {
 			return strings.Contains(s.here(http.MethodGet, rig.Origin+open, nil, mine).Header.Get("Location"), "code=")
 		}); n != 1 {

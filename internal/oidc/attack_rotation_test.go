@@ -78,7 +78,7 @@ func (n *node) issue() (tokens []string, err error) {
 	var claims struct {
 		Token struct{ Active bool } `json:"token_introspection"`
 	}
-	if object, err := jose.ParseSigned(string(about), []jose.SignatureAlgorithm{jose.ES256}); err != nil || json.Unmarshal(object.UnsafePayloadWithoutVerification(), &claims) != nil || !claims.Token.Active {
+	if object, err := jose.ParseSignedCompact(string(about), []jose.SignatureAlgorithm{jose.ES256}); err != nil || json.Unmarshal(object.UnsafePayloadWithoutVerification(), &claims) != nil || !claims.Token.Active {
 		return nil, fmt.Errorf("the node does not know its own token: %s %v", about, err)
 	}
 	return []string{got.Access, string(about)}, nil
@@ -119,7 +119,7 @@ func (v *keeper) verify(now time.Time, from *node, raw string) error {
 		}
 		v.read, v.keeps = now, time.Duration(seconds)*time.Second
 	}
-	object, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	object, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func TestSEC_J3_RotationUnderLoadFailsNobody(t *testing.T) {
 					}
 					for _, raw := range tokens {
 						alive = append(alive, signed{raw, now.Add(token.AccessLife)})
-						if object, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256}); err == nil {
+						if object, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256}); err == nil {
 							kids[object.Signatures[0].Header.KeyID] = true
 						}
 					}

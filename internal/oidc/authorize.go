@@ -35,6 +35,7 @@ type asked struct {
 	row   token.Request
 	rp    directory.RelyingParty
 	ask   token.Ask
+	fresh bool // answered at once: it was never kept
 }
 
 // device reports that a device asked, and not a browser that was sent here (RFC 8628).
@@ -52,7 +53,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return p.refuse(w, r, err)
 	}
 	now := p.Clock()
-	if err := p.throttle(r, "authorize", 300, time.Minute); err != nil {
+	if done, err := p.atOnce(w, r, realm, params, now); done || err != nil {
+		return err
+	}
+	if err := p.throttle(r, "authorize", authorizations, time.Minute); err != nil {
 		return err
 	}
 	var id string
@@ -87,6 +91,12 @@ func (p *Provider) keep(ctx context.Context, realm *login.Realm, params token.Pa
 	if signed {
 		ask.Params[wasSigned] = "yes"
 	}
+	row = fill(row, realm, rp, ask, now)
+	return row.ID, p.Store.Write(ctx, func(tx Tx) error { return tx.AddRequest(row) })
+}
+
+// fill writes down a request that was checked.
+func fill(row token.Request, realm *login.Realm, rp directory.RelyingParty, ask token.Ask, now time.Time) token.Request {
 	row.ID, row.Realm, row.Client, row.Params = newID(), realm.ID, rp.ID, ask.Params
 	// Kept in whole milliseconds, and never earlier than now: a sign-in that came just before must not pass for one that
 	// was done for this request (max_age=0, prompt=login).
@@ -97,7 +107,7 @@ func (p *Provider) keep(ctx context.Context, realm *login.Realm, params token.Pa
 	if row.Expires.IsZero() {
 		row.Expires = now.Add(requestLife)
 	}
-	return row.ID, p.Store.Write(ctx, func(tx Tx) error { return tx.AddRequest(row) })
+	return row
 }
 
 // present redeems a request_uri of ours, once, for the client that pushed it. Any other is refused when the request is
@@ -359,12 +369,17 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) err
 
 // throttle bounds what one network may ask for.
 func (p *Provider) throttle(r *http.Request, what string, limit int, window time.Duration) error {
+	return p.Store.Write(r.Context(), p.reserve(r, what, limit, window))
+}
+
+// reserve is throttle as part of a transaction.
+func (p *Provider) reserve(r *http.Request, what string, limit int, window time.Duration) func(Tx) error {
 	v := web.From(r)
-	return p.Store.Write(r.Context(), func(tx Tx) error {
+	return func(tx Tx) error {
 		ok, retry, err := tx.Reserve("oidc:"+what+":"+v.Realm.ID+":"+login.Caller{Network: v.Network}.Net(), limit, window, p.Clock())
 		if err == nil && !ok {
 			err = fault.New(fault.Throttled, "too-many-starts", "minutes", int(retry/time.Minute)+1).After(retry)
 		}
 		return err
-	})
+	}
 }

@@ -32,10 +32,9 @@ import (
 
 // pen is a key of a client, by a library that the product's own signing does not use.
 type pen struct {
-	t    *testing.T
-	kid  string
-	key  *ecdsa.PrivateKey
-	sign jose.Signer
+	t   *testing.T
+	kid string
+	key *ecdsa.PrivateKey
 }
 
 func newPen(t *testing.T, kid string) *pen {
@@ -274,8 +273,10 @@ func TestSEC_J1_KeysOfAClientAreFetchedAndKept(t *testing.T) {
 				t.Errorf("%s: read %d times, want %d", why, n, want)
 			}
 		}
-		if takes(first) != http.StatusOK || takes(first) != http.StatusOK {
-			t.Error("a published key is not taken")
+		for range 2 {
+			if takes(first) != http.StatusOK {
+				t.Error("a published key is not taken")
+			}
 		}
 		reads(1, "two requests")
 
@@ -324,8 +325,10 @@ func TestSEC_J1_KeysOfAClientAreFetchedAndKept(t *testing.T) {
 		for why, body := range map[string]string{"fails": "", "no set": "<html>", "private": `{"keys":[{"kty":"oct","k":"AAAA"}]}`} {
 			there.set(body, why == "fails")
 			s.Clock.Advance(15 * time.Minute)
-			if takes(second) != http.StatusOK || takes(second) != http.StatusOK {
-				t.Errorf("%s: the last good set is not used", why)
+			for range 2 {
+				if takes(second) != http.StatusOK {
+					t.Errorf("%s: the last good set is not used", why)
+				}
 			}
 			reads(1, why)
 		}
@@ -500,7 +503,7 @@ func TestREQ_B28_UserinfoIsSignedForWhoWantsIt(t *testing.T) {
 		if err := json.Unmarshal([]byte(published), &keys); err != nil {
 			t.Fatal(err)
 		}
-		jws, err := jose.ParseSigned(body, []jose.SignatureAlgorithm{jose.EdDSA})
+		jws, err := jose.ParseSignedCompact(body, []jose.SignatureAlgorithm{jose.EdDSA})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -514,6 +517,35 @@ func TestREQ_B28_UserinfoIsSignedForWhoWantsIt(t *testing.T) {
 		}
 		if c["iss"] != rig.Origin || c["aud"] != "signed" || c["sub"] != s.anna.Is.ID || c["email"] != "anna@alder.example" {
 			t.Errorf("%v", c)
+		}
+	})
+}
+
+// A request that was kept unsigned is worth nothing once its client must sign.
+func TestSEC_O9_AKeptRequestIsSignedWhereItMustBe(t *testing.T) {
+	eachSigning(t, withKeys, func(t *testing.T, s *street, p *pen) {
+		b := s.Browser("192.0.2.65")
+		plain := get(t, b, request("signed", signedCallback, "scope", "openid"))
+		object := get(t, s.Browser("192.0.2.66"), at("client_id", "signed", "request", s.object(p)))
+		s.Write(func(tx *sqlstore.Tx) error {
+			r, err := tx.Realm("shop")
+			r.Relying[len(r.Relying)-1].RequireSigned = true
+			if err == nil {
+				err = tx.PutRealm(r)
+			}
+			return err
+		})
+		if err := s.Realms.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		kept := func(p *walker.Page) string {
+			return rig.Origin + "/oauth2/authorize/" + strings.TrimPrefix(p.URL.Query().Get("to"), "request:")
+		}
+		if page := get(t, b, kept(plain)); page.Status != http.StatusBadRequest {
+			t.Errorf("unsigned: %d at %s", page.Status, page.URL)
+		}
+		if page := get(t, s.Browser("192.0.2.66"), kept(object)); page.URL.Path != "/signin" {
+			t.Errorf("signed: %d at %s", page.Status, page.URL)
 		}
 	})
 }

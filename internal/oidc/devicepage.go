@@ -196,7 +196,7 @@ func (p *Provider) allowDevice(w http.ResponseWriter, r *http.Request, a asked, 
 	auth := authorization(a, signed, now)
 	return p.decide(w, r, a, "allowed", func(tx Tx, d *token.Device) error {
 		d.State, d.Authorization = token.DeviceAllowed, auth.ID
-		if err := tx.AddAuthorization(auth); err != nil {
+		if err := hang(tx, auth, now); err != nil {
 			return err
 		}
 		if !a.rp.FirstParty {

@@ -25,15 +25,12 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	auth := authorization(a, signed, now)
 	auth.Seen = now // its code is fetched at once
 	err := p.Store.Write(r.Context(), func(tx Tx) error {
-		if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
-			return err
-		}
-		for _, do := range also {
-			if err := do(tx); err != nil {
+		if !a.fresh {
+			if err := tx.FinishRequest(a.realm.ID, a.row.ID, now); err != nil {
 				return err
 			}
 		}
-		if err := tx.AddAuthorization(auth); err != nil {
+		if err := hang(tx, auth, now); err != nil {
 			return err
 		}
 		if err := tx.AddCode(token.Code{
@@ -43,11 +40,19 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 			return err
 		}
 		v := web.From(r)
-		return tx.Audit(audit.Event{
+		if err := tx.Audit(audit.Event{
 			Realm: a.realm.ID, At: now, Type: "client.authorized", Actor: signed.Person.ID, Person: signed.Person.ID,
 			Organization: signed.Person.Organization, Session: signed.Session.ID, Network: v.Network, Browser: v.Browser,
 			Data: map[string]string{"client": a.rp.ID, "name": a.rp.Name, "scope": strings.Join(a.ask.Scopes, " ")},
-		})
+		}); err != nil {
+			return err
+		}
+		for _, do := range also { // last, so that a row that many want is held only for the commit
+			if err := do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if fault.Of(err, fault.Conflict) {
 		return errRequestOver // another tab was faster
@@ -55,9 +60,20 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, a asked, signed
 	if err != nil {
 		return err
 	}
-	forget(w)
+	if !a.fresh || web.Cookie(r, "request") != "" {
+		forget(w)
+	}
 	p.Count("authorization", "result", "code")
 	return web.Leave(w, r, token.Answer(a.ask.Redirect, a.realm.Origin, a.ask.State, "code", string(code)))
+}
+
+// hang adds an authorization to its session, which must not end meanwhile: whoever settles it has to find everything that
+// came from it. It fails with fault.Expired "session-over".
+func hang(tx Tx, auth token.Authorization, now time.Time) error {
+	if err := tx.HoldSession(auth.Realm, auth.Session, now); err != nil {
+		return err
+	}
+	return tx.AddAuthorization(auth)
 }
 
 // authorization is what a person who showed enough gives the client of a request.
@@ -68,7 +84,7 @@ func authorization(a asked, signed login.Signed, now time.Time) token.Authorizat
 		Scopes: a.ask.Scopes, Resources: a.ask.Resources, Claims: a.row.Params["claims"], Nonce: a.ask.Nonce,
 		ACR: what.ACR, AMR: what.AMR, AuthTime: time.Unix(what.AuthTime, 0).UTC(),
 		Offline: slices.Contains(a.ask.Scopes, token.ScopeOffline), JKT: a.row.JKT,
-		Created: now, Until: signed.Session.Until,
+		Created: now, Until: signed.Session.Until, Shown: token.Shown(signed.Session.Evidence),
 	}
 	if auth.Offline {
 		auth.Until = now.Add(offlineLife)

@@ -2,12 +2,10 @@ package oidc
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"time"
 
+	"doorward/internal/farewell"
 	"doorward/internal/fault"
 	"doorward/internal/login"
 	"doorward/internal/secret"
@@ -139,127 +137,16 @@ func (p *Provider) gone(w http.ResponseWriter, r *http.Request, page LogoutPage)
 	return web.Leave(w, r, to)
 }
 
-// Back-channel log-out: rows in the outbox, delivered by a job, retried, given up visibly.
-const (
-	logoutLease = time.Minute
-	logoutBatch = 50
-	logoutTries = 8
-	logoutWait  = 5 * time.Second // for one answer
-)
-
-// Farewells tells clients about sessions that ended: it finds authorizations whose session is over, ends them, and
-// delivers what is due. It is run as a job on one node at a time and may be run again at any moment.
-func (p *Provider) Farewells(ctx context.Context, realms []string, send func(context.Context, string, url.Values) error) error {
-	var all []error
-	for _, id := range realms {
-		if err := p.collect(ctx, id); err != nil {
-			all = append(all, err)
-		}
-	}
-	var due []token.Logout
-	now := p.Clock()
-	if err := p.Store.Write(ctx, func(tx Tx) (err error) {
-		due, err = tx.ClaimLogouts(now, logoutLease, logoutBatch)
-		return err
-	}); err != nil {
-		return errors.Join(append(all, err)...)
-	}
-	for _, l := range due {
-		if err := p.deliver(ctx, l, send); err != nil {
-			all = append(all, err)
-		}
-	}
-	return errors.Join(all...)
+// Farewells ends what came from sessions that are over, and tells applications, see package farewell.
+func (p *Provider) Farewells(ctx context.Context, realms []string, send farewell.Send) error {
+	return (&farewell.Job{
+		Store: farewells{p.Store}, Ring: p.Ring, Realms: p.Realms, Keys: p.Keys, Clock: p.Clock, Log: p.Log, Count: p.Count,
+	}).Run(ctx, realms, send)
 }
 
-// collect ends the authorizations of sessions that are over, and queues a message to every client that wants to know.
-func (p *Provider) collect(ctx context.Context, realmID string) error {
-	realm, err := p.Realms.Realm(realmID)
-	if err != nil {
-		return err
-	}
-	now := p.Clock()
-	return p.Store.Write(ctx, func(tx Tx) error {
-		over, err := tx.AuthorizationsOver(realmID, now, logoutBatch)
-		if err != nil {
-			return err
-		}
-		told := map[string]bool{}
-		for _, auth := range over {
-			if !auth.Offline { // what outlives the session stays, and the client is told all the same
-				if was, err := tx.EndAuthorization(realmID, auth.ID, "session-ended", now); err != nil {
-					return err
-				} else if !was {
-					continue // another run ended it, and tells the client
-				}
-			}
-			key := auth.Client + " " + auth.Session
-			if told[key] {
-				continue
-			}
-			told[key] = true
-			l := token.Logout{ID: newID(), Realm: realmID, Client: auth.Client, Person: auth.Person, Session: auth.Session, Created: now, Due: now}
-			if rp, ok := client(realm, auth.Client); !ok || rp.BackchannelLogoutURI == "" {
-				l.Done = now // nobody wants to know
-			}
-			if err := tx.AddLogout(l); err != nil {
-				return err
-			}
-		}
-		if len(over) > 0 {
-			tx.Bump()
-		}
-		return nil
-	})
-}
+type farewells struct{ Store }
 
-// deliver sends one logout token (OpenID Connect Back-Channel Logout 1.0, 2.5).
-func (p *Provider) deliver(ctx context.Context, l token.Logout, send func(context.Context, string, url.Values) error) error {
-	now := p.Clock()
-	l.Attempts++
-	err := p.sendLogout(ctx, l, now, send)
-	switch {
-	case err == nil:
-		l.Done, l.Error = now, ""
-	case l.Attempts >= logoutTries:
-		l.Done, l.Error = now, err.Error()
-		p.Log.LogAttrs(ctx, slog.LevelWarn, "back-channel log-out given up", slog.String("client", l.Client), slog.String("error", err.Error()))
-	default:
-		l.Error, l.Due = err.Error(), now.Add(time.Minute<<min(l.Attempts, 8))
-	}
-	p.Count("logout_delivery", "result", map[bool]string{true: "sent", false: "failed"}[err == nil])
-	return p.Store.Write(ctx, func(tx Tx) error { return tx.FinishLogout(l) })
-}
-
-func (p *Provider) sendLogout(ctx context.Context, l token.Logout, now time.Time, send func(context.Context, string, url.Values) error) error {
-	realm, err := p.Realms.Realm(l.Realm)
-	if err != nil {
-		return err
-	}
-	rp, ok := client(realm, l.Client)
-	if !ok || rp.BackchannelLogoutURI == "" {
-		return nil // it was taken away meanwhile
-	}
-	keys, err := p.Keys(ctx, l.Realm)
-	if err != nil {
-		return err
-	}
-	alg := rp.IDTokenAlg
-	if alg == "" {
-		alg = token.ES256
-	}
-	signer, err := keys.Signer(alg, now)
-	if err != nil {
-		return err
-	}
-	signed, err := signer.SignLogoutToken(token.LogoutToken{
-		Issuer: realm.Origin, Subject: token.Subject(p.Ring, l.Realm, rp, l.Person), Audience: token.Audience{rp.ID},
-		Issued: now.Unix(), Expires: now.Add(token.LogoutLife).Unix(), ID: newID(), Session: l.Session,
-	})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, logoutWait)
-	defer cancel()
-	return send(ctx, rp.BackchannelLogoutURI, url.Values{"logout_token": {signed}})
+// Write implements farewell.Store.
+func (s farewells) Write(ctx context.Context, fn func(farewell.Tx) error) error {
+	return s.Store.Write(ctx, func(tx Tx) error { return fn(tx) })
 }

@@ -70,7 +70,8 @@ type Provider struct {
 	sets   map[string]keySet // by realm
 	keysOf *clientkeys.Sets
 
-	standings standings
+	standings login.Memory[*known]
+	documents web.Documents
 }
 
 // New makes a Provider.
@@ -78,7 +79,7 @@ func New(o Options) *Provider {
 	if o.Count == nil {
 		o.Count = func(string, ...string) {}
 	}
-	return &Provider{Options: o, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
+	return &Provider{Options: o, standings: login.Memory[*known]{Cap: knownCap}, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
 }
 
 // Mount adds the endpoints of every realm. Requests of applications come from other sites by their nature: where that is
@@ -146,6 +147,16 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	doc, err := p.documents.Of("metadata", "application/json", realm.ID, realm, func() ([]byte, error) { return p.metadata(realm) })
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r)
+	return nil
+}
+
+// metadata is what discovery says of a realm. It says nothing that depends on the request: it is rendered once.
+func (p *Provider) metadata(realm *login.Realm) ([]byte, error) {
 	at := func(path string) string { return realm.Origin + path }
 	algs, methods := p.algs(realm), authMethods
 	if realm.MTLSHost() != "" {
@@ -202,9 +213,7 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) error {
 		}
 		doc["mtls_endpoint_aliases"], doc["tls_client_certificate_bound_access_tokens"] = at, true
 	}
-	w.Header().Set("Access-Control-Allow-Origin", "*") // public, and read by applications in browsers
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	return writeJSON(w, http.StatusOK, doc)
+	return json.Marshal(doc)
 }
 
 var acrs = []string{"urn:doorward:acr:mfa", "urn:doorward:acr:3fa", "phr", "phrh"}
@@ -215,10 +224,12 @@ func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	w.Header().Set("Content-Type", "application/jwk-set+json")
-	_, _ = w.Write(keys.JWKS(p.Clock())) // the client has gone away
+	b := keys.JWKS(p.Clock()) // rendered when the keys were read, for each span between two ends of keys
+	doc, err := p.documents.Of("jwks", "application/jwk-set+json", web.From(r).Realm.ID, &b[0], func() ([]byte, error) { return b, nil })
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r)
 	return nil
 }
 

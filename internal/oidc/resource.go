@@ -137,7 +137,7 @@ func (p *Provider) introspect(c *call) error {
 func (p *Provider) look(c *call, asker directory.RelyingParty) (token.Introspection, error) {
 	raw := c.params["token"]
 	if access, err := c.keys.VerifyAccessToken(raw, c.realm.Origin, c.now); err == nil {
-		return token.Introspect(access), p.active(c, access.Client, access.Authorization, itself(access))
+		return token.Introspect(access), p.active(c, access.Client, access.Authorization, access.Itself())
 	}
 	var old token.Refresh
 	err := p.Store.Read(c.r.Context(), func(tx Tx) (err error) {
@@ -179,7 +179,7 @@ func (p *Provider) revoke(c *call) error {
 		}
 		id, owner := "", ""
 		if access, err := c.keys.VerifyAccessToken(c.params["token"], c.realm.Origin, c.now); err == nil {
-			if id, owner = access.Authorization, access.Client; itself(access) && owner == rp.ID {
+			if id, owner = access.Authorization, access.Client; access.Itself() && owner == rp.ID {
 				if err := found(tx, c.realm.ID, access); err != nil {
 					return err
 				}

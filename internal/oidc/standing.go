@@ -4,10 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/token"
@@ -19,69 +17,25 @@ import (
 //   - Kept are facts, never a verdict: the client, the realm and the clock are looked at every time.
 //   - An answer is worth something only while the store's epoch stands that was there before it was read. Whatever ends
 //     something raises the epoch in the same transaction, on whatever node.
-//   - It is never kept longer than knownFor: a node that has lost sight of the epoch lets nothing live longer than that.
+//   - It is never kept longer than four seconds: a node that has lost sight of the epoch lets nothing live longer than that.
 //   - What is not there is not kept, but for a client's own tokens, for which no row is what they live by.
 
-const (
-	knownFor = 4 * time.Second
-	knownCap = 1 << 14 // some 2 KB each
-)
+const knownCap = 1 << 14 // some 2 KB each
 
-// known is what was found about an authorization, and when.
+// known is what was found about an authorization; it is never changed once it is remembered.
 type known struct {
 	token.Standing
 	own bool // a client's own, of no person
-	at  time.Time
-}
-
-// standings is the memory of one epoch. A new epoch empties it at once.
-type standings struct {
-	mu    sync.Mutex
-	epoch int64
-	byID  map[string]*known // by realm and id; never changed once it is there
-}
-
-func (s *standings) get(key string, epoch int64, now time.Time) (*known, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if epoch != s.epoch {
-		return nil, false
-	}
-	k, ok := s.byID[key]
-	if !ok {
-		return nil, false
-	}
-	age := now.Sub(k.at)
-	return k, age >= 0 && age < knownFor
-}
-
-func (s *standings) put(key string, epoch int64, k *known) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if epoch < s.epoch {
-		return // read before something ended
-	}
-	if epoch > s.epoch || len(s.byID) >= knownCap || s.byID == nil {
-		s.byID = map[string]*known{}
-		s.epoch = epoch
-	}
-	s.byID[key] = k
-}
-
-func (s *standings) drop(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.byID, key)
 }
 
 // known finds what an authorization stands on, in memory or in the database. It fails with fault.NotFound. own says that
 // the token at hand is a client's own.
 func (p *Provider) known(ctx context.Context, realm, id string, own bool, now time.Time) (*known, error) {
 	key, epoch := realm+" "+id, p.Epoch() // before anything is read
-	if k, ok := p.standings.get(key, epoch, now); ok && k.own == own {
+	if k, ok := p.standings.Get(key, epoch, now); ok && k.own == own {
 		return k, nil
 	}
-	k := &known{own: own, at: now}
+	k := &known{own: own}
 	err := p.Store.Read(ctx, func(tx Tx) (err error) {
 		if !own {
 			k.Standing, err = tx.Standing(realm, id)
@@ -95,7 +49,7 @@ func (p *Provider) known(ctx context.Context, realm, id string, own bool, now ti
 	if err != nil {
 		return nil, err
 	}
-	p.standings.put(key, epoch, k)
+	p.standings.Put(key, epoch, now, k)
 	return k, nil
 }
 
@@ -107,7 +61,7 @@ func (p *Provider) living(c *call, rp directory.RelyingParty, id string, own boo
 		return nil, errGrant
 	case err != nil:
 		return nil, err
-	case own && (!k.Ended.IsZero() || k.Authorization.Person != ""), !own && !stands(k.Standing, rp, c.now):
+	case own && (!k.Ended.IsZero() || k.Authorization.Person != ""), !own && !k.Stands(rp, c.now):
 		return nil, errGrant
 	}
 	return k, nil
@@ -116,27 +70,10 @@ func (p *Provider) living(c *call, rp directory.RelyingParty, id string, own boo
 // standing is living inside of a transaction, from the database.
 func (p *Provider) standing(tx Tx, c *call, rp directory.RelyingParty, id string) (token.Standing, error) {
 	s, err := tx.Standing(c.realm.ID, id)
-	if notFound(err) || err == nil && !stands(s, rp, c.now) {
+	if notFound(err) || err == nil && !s.Stands(rp, c.now) {
 		err = errGrant
 	}
 	return s, err
-}
-
-// stands looks at everything an authorization stands on: itself, its client, the person, their organization, the session,
-// and every credential that was shown in it (SEC O-9).
-func stands(s token.Standing, rp directory.RelyingParty, now time.Time) bool {
-	if s.Authorization.Person == "" || rp.ID != s.Client || !s.Ended.IsZero() || !now.Before(s.Until) ||
-		s.Person.State != directory.Active || s.Organization.State != directory.Active {
-		return false
-	}
-	// Idleness is left out: a session that applications refresh is in use, and its absolute end still holds.
-	if !s.Offline && (!s.SessionEnded.IsZero() || !now.Before(s.SessionUntil)) {
-		return false
-	}
-	return !slices.ContainsFunc(s.Evidence, func(e authn.Evidence) bool {
-		info, _ := authn.Info(e.Kind)
-		return info.Held && !slices.Contains(s.Active, e.Credential)
-	})
 }
 
 // spending is a single use, and the refusal of a second one.
@@ -145,7 +82,7 @@ type spending struct {
 	refusal *token.OAuthError
 }
 
-// spendAll spends what there is to spend; where there is nothing, nothing is written.
+// spendAll spends what there is; where there is nothing, nothing is written.
 func (p *Provider) spendAll(c *call, all ...spending) error {
 	all = slices.DeleteFunc(all, func(s spending) bool { return s.once.Key == "" })
 	if len(all) == 0 {
@@ -171,10 +108,4 @@ func found(tx Tx, realm string, access token.AccessToken) error {
 		return nil
 	}
 	return err
-}
-
-// itself reports whether an access token is its client's own (client_credentials): it names no session, and as its subject
-// the client, whose id no person ever has.
-func itself(a token.AccessToken) bool {
-	return a.Session == "" && a.AuthTime == 0 && a.Subject == a.Client
 }

@@ -7,6 +7,7 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
+	"doorward/internal/farewell"
 	"doorward/internal/mail"
 	"doorward/internal/session"
 	"doorward/internal/token"
@@ -14,6 +15,8 @@ import (
 
 // Tx is what the provider needs of one transaction.
 type Tx interface {
+	farewell.Tx
+
 	Keys(realm string) ([]token.Key, error) // not ended, oldest first
 	AddKey(token.Key) error
 	RetireKey(realm, id string, retires, ends time.Time) error
@@ -36,7 +39,6 @@ type Tx interface {
 	BindCertificate(realm, id, x5t string) error                                  // likewise to a client certificate
 	AuthorizationsOfSession(realm, session string) ([]token.Authorization, error) // live and ended
 
-	AuthorizationsOver(realm string, now time.Time, limit int) ([]token.Authorization, error) // live, not offline, of a session that is over
 	AddCode(token.Code) error
 	Code(hash []byte) (token.Code, error)
 	UseCode(hash []byte, now time.Time) (token.Code, error) // one UPDATE … RETURNING; Conflict "code-used" / Expired "code-expired" with the Code filled
@@ -54,21 +56,17 @@ type Tx interface {
 	DeviceGrantByUserCode(realm string, hash []byte) (token.Device, error)
 	UpdateDeviceGrant(token.Device) error // version check: Conflict "stale"
 
-	AddLogout(token.Logout) error
-	ClaimLogouts(now time.Time, lease time.Duration, limit int) ([]token.Logout, error)
-	FinishLogout(token.Logout) error
-
 	Person(realm, id string) (directory.Person, error)
 	Organization(realm, id string) (directory.Organization, error)
 	Credentials(realm, person string) ([]authn.Credential, error)
 	Session(realm, id string) (session.Session, error) // live or ended, by id
+	HoldSession(realm, id string, now time.Time) error // Expired "session-over"
 	EndSession(realm, person, id, why string, now time.Time) (bool, error)
 	Spend(key string, expires time.Time) (fresh bool, err error)
 	Reserve(key string, limit int, window time.Duration, now time.Time) (ok bool, retry time.Duration, err error)
 	Release(key string) error // gives one reserved attempt back
 	Audit(audit.Event) error
 	Enqueue(mail.Message) error
-	Bump()
 }
 
 // Store begins transactions.

@@ -186,7 +186,7 @@ func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, pr
 	if err == nil {
 		scopes, err = token.NarrowScopes(scopes, asked)
 	}
-	if err == nil && !stands(s, rp, c.now) {
+	if err == nil && !s.Stands(rp, c.now) {
 		err = errGrant
 	}
 	if err != nil {
@@ -215,7 +215,7 @@ func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, pr
 			p.given(tx, c, s.Authorization, d))
 	})
 	if fault.Of(err, fault.Conflict) {
-		p.standings.drop(s.Realm + " " + s.ID) // whoever was faster changed what it says
+		p.standings.Drop(s.Realm + " " + s.ID) // whoever was faster changed what it says
 	}
 	return out, err
 }

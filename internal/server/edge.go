@@ -220,8 +220,23 @@ func (e Edge) Admit(r *http.Request, dropped func(name string)) {
 	}
 }
 
+// ordinary are names that nearly every request brings, in net/http's spelling. Whoever adds one looks at strange first; a
+// test does.
+var ordinary = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Authorization": true, "Cache-Control": true, "Connection": true,
+	"Content-Length": true, "Content-Type": true, "Cookie": true, "Dpop": true, "If-None-Match": true, "Origin": true, "Referer": true,
+	"Sec-Fetch-Dest": true, "Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-User": true, "User-Agent": true,
+}
+
 // isStrange says under which name of the list a header is removed.
 func isStrange(name string) (as string, ok bool) {
+	if ordinary[name] {
+		return "", false
+	}
+	return found(name)
+}
+
+func found(name string) (as string, ok bool) {
 	if strings.Contains(name, "_") {
 		return "underscore", true
 	}

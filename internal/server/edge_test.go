@@ -207,3 +207,15 @@ func TestSEC_N2_AProxysWordsAboutAnotherRequestGoOneWay(t *testing.T) {
 		}
 	}
 }
+
+// What is let through without a look is nothing that the list removes, and is spelled as net/http spells it.
+func TestSEC_N3_OrdinaryHeadersAreNotStrange(t *testing.T) {
+	for name := range ordinary {
+		if as, strange := found(name); strange || http.CanonicalHeaderKey(name) != name {
+			t.Errorf("%s is removed as %q, or not canonical", name, as)
+		}
+	}
+	if _, strange := isStrange("X-Forwarded-For"); !strange {
+		t.Error("a strange header is let through")
+	}
+}

@@ -101,7 +101,7 @@ func (f *front) finish(rec *record, r *http.Request, d *door, host string, began
 		name = d.Name
 		d.requests[min(max(rec.status/100, 0), 5)].Inc()
 		d.seconds.Observe(took.Seconds())
-		if d.Pattern != nil {
+		if pattern = rec.route; pattern == "" && d.Pattern != nil {
 			pattern = d.Pattern(r)
 		}
 	} else {
@@ -161,7 +161,11 @@ type record struct {
 	id     string
 	status int
 	bytes  int64
+	route  string // the pattern of the mux, where the door said so
 }
+
+// Route takes the pattern that a request took, from the door.
+func (w *record) Route(pattern string) { w.route = pattern }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *record) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -99,10 +99,10 @@ func TestSEC_O9_StandingIsReadWhole(t *testing.T) {
 		o := filled(func(o *directory.Organization) { o.ID, o.Realm = "o", "r" })
 		v := filled(func(v *session.Session) { v.ID, v.Realm, v.Person = "s", "r", "p" })
 		steps := []func(*sqlstore.Tx) error{
+			func(tx *sqlstore.Tx) error { return tx.AddSession(v) }, // the one that may be forgotten
 			func(tx *sqlstore.Tx) error { return tx.AddAuthorization(a) },
 			func(tx *sqlstore.Tx) error { return tx.AddPerson(p) },
 			func(tx *sqlstore.Tx) error { return tx.AddOrganization(o) },
-			func(tx *sqlstore.Tx) error { return tx.AddSession(v) },
 		}
 		read := func(realm string) (out token.Standing, err error) {
 			err = s.Read(t.Context(), func(tx *sqlstore.Tx) (err error) { out, err = tx.Standing(realm, "a"); return err })

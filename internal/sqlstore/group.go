@@ -12,13 +12,13 @@ import (
 )
 
 // Group commit on SQLite. One goroutine owns the writing connection. It takes whatever waits, runs the closures one
-// after the other in one transaction, each in its own savepoint, commits once, and only then answers all of them. While
-// the disk works the next batch gathers by itself, so there is no delay to tune: alone, a caller pays for one commit;
+// after the other in one transaction, commits once, and only then answers all of them. What the first one wrote is taken
+// back with the whole transaction, where it has to be, and of those after it each has a savepoint of its own. While the disk works the next batch gathers by itself, so there is no delay to tune: alone, a caller pays for one commit;
 // together, many share it.
 //
 // Rules of this file:
 //   - Nobody is answered "done" before the COMMIT has returned.
-//   - A closure that fails, panics or exits its goroutine takes back only its own savepoint.
+//   - A closure that fails, panics or exits its goroutine takes back only what it did itself.
 //   - Statements here never run under a caller's context: SQLite answers an interrupted write by undoing the whole
 //     transaction, and with it what others did in the batch.
 //   - When a savepoint cannot be taken back, or the COMMIT fails, the transaction is lost: everybody who ran in it is
@@ -37,6 +37,7 @@ type group struct {
 	// Of the writing goroutine alone:
 	line    *line
 	open    bool // a transaction is open on line
+	kept    bool // and holds what a closure did
 	batch   []*request
 	next    int      // batch[:next] has run in the open transaction
 	current *request // runs now
@@ -51,7 +52,8 @@ type request struct {
 	fn      func(*Tx) error
 	tx      *Tx
 	begun   atomic.Bool // taken by the writer or given up by the caller, whoever is first
-	pointed bool        // its savepoint is set
+	wrote   bool
+	pointed bool // its savepoint is set; where it is not, nothing was kept before it
 	err     error
 	panics  any
 	stack   []byte
@@ -193,17 +195,22 @@ func (g *group) begin() error {
 		g.discard()
 		return g.store.explain(err)
 	}
-	g.open = true
+	g.open, g.kept = true, false
 	return nil
 }
 
-// perform runs one closure. A savepoint is set before its first write, so a closure that writes nothing costs none.
+// perform runs one closure. A savepoint is set before its first write, so a closure that writes nothing costs none; nor
+// does one that has nothing before it that would have to stay.
 func (g *group) perform(r *request) {
 	r.tx = &Tx{store: g.store, ctx: r.ctx, run: context.Background(), runner: g.line, write: true}
 	r.tx.first = func() error {
-		err := g.line.do(r.tx.run, `SAVEPOINT closure`)
-		r.pointed = err == nil
-		return err
+		if g.kept {
+			if err := g.line.do(r.tx.run, `SAVEPOINT closure`); err != nil {
+				return err
+			}
+		}
+		r.wrote, r.pointed = true, g.kept
+		return nil
 	}
 	whole := false
 	defer func() {
@@ -225,11 +232,18 @@ func (g *group) perform(r *request) {
 
 // settle keeps what the closure did, or takes it back.
 func (g *group) settle(r *request) {
-	if !r.pointed {
+	if !r.wrote {
 		return
 	}
-	ctx := context.Background()
-	if r.err != nil || r.panics != nil || r.exited {
+	ctx, failed := context.Background(), r.err != nil || r.panics != nil || r.exited
+	if !r.pointed {
+		g.kept = !failed
+		if failed {
+			g.anew()
+		}
+		return
+	}
+	if failed {
 		if err := g.line.do(ctx, `ROLLBACK TO closure`); err != nil {
 			g.lose(err)
 			return
@@ -237,6 +251,18 @@ func (g *group) settle(r *request) {
 	}
 	if err := g.line.do(ctx, `RELEASE closure`); err != nil {
 		g.lose(err)
+	}
+}
+
+// anew takes back a transaction of which nothing is to be kept, and begins the next one for the rest of the batch.
+func (g *group) anew() {
+	if err := g.line.do(context.Background(), `ROLLBACK`); err != nil {
+		g.lose(err)
+		return
+	}
+	g.open = false
+	if err := g.begin(); err != nil {
+		g.answer(g.next, err)
 	}
 }
 

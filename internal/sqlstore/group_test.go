@@ -48,6 +48,46 @@ func batch(t *testing.T, s *sqlstore.Store, n int, do func(i int)) {
 	all.Wait()
 }
 
+// The first of a batch has no savepoint: what it wrote goes with the whole transaction. In every order of two failures
+// among four, what failed is gone and what did not is there.
+func TestWhoFailsFirstInABatchTakesNobodyAlong(t *testing.T) {
+	s := testdb.SQLite(t)
+	for round, fails := range []string{"xx..", "x.x.", "x..x", ".xx.", ".x.x", "..xx", "xxxx", "...."} {
+		held, release := make(chan struct{}), make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() {
+			_ = s.Write(context.Background(), func(*sqlstore.Tx) error { close(held); <-release; return nil })
+		})
+		<-held
+		name := func(i int) string { return fmt.Sprintf("%d-%d", round, i) }
+		for i := range fails {
+			all.Go(func() {
+				defer func() { _ = recover() }()
+				_ = s.Write(t.Context(), func(tx *sqlstore.Tx) error {
+					if err := tx.AddPerson(someone(name(i))); err != nil || fails[i] == '.' {
+						return err
+					}
+					switch round % 3 {
+					case 0:
+						panic("boom")
+					case 1:
+						runtime.Goexit()
+					}
+					return errMine
+				})
+			})
+			s.Await(i + 1)
+		}
+		close(release)
+		all.Wait()
+		for i, c := range fails {
+			if there := isThere(t, s, name(i)); there != (c == '.') {
+				t.Errorf("%s: of the closure %d something is there: %v", fails, i, there)
+			}
+		}
+	}
+}
+
 // In one batch every fourth closure fails, panics, ends its goroutine or is cancelled while it runs, each after it has
 // written. What they wrote is gone, what the others wrote is there.
 func TestFailingClosuresOfABatchAreUndoneAlone(t *testing.T) {

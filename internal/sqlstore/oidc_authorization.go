@@ -13,13 +13,13 @@ import (
 
 const (
 	authorizationColumns = `id, realm, client, person, session, scopes, resources, claims, nonce, acr, amr, auth_time, offline,
-	jkt, x5t, created, until, ended, why, seen`
+	jkt, x5t, created, until, ended, why, seen, shown`
 	authorizationsCap = 1000 // of one person in one list
 )
 
 var (
 	insertAuthorization = statement(`INSERT INTO oidc_authorization (` + authorizationColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING`)
 	selectAuthorization = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization WHERE realm = $1 AND id = $2`)
 	endAuthorization    = statement(`UPDATE oidc_authorization SET ended = $3, why = $4 WHERE realm = $1 AND id = $2 AND ended = 0`)
 	endAuthorizations   = statement(`UPDATE oidc_authorization SET ended = $3, why = $4 WHERE realm = $1 AND person = $2 AND ended = 0
@@ -28,18 +28,16 @@ var (
 		WHERE realm = $1 AND person = $2 AND ended = 0 ORDER BY id DESC LIMIT $3`)
 	selectAuthorizationsOfSession = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization
 		WHERE realm = $1 AND session = $2 ORDER BY id`)
-	touchAuthorization       = statement(`UPDATE oidc_authorization SET seen = $3 WHERE realm = $1 AND id = $2 AND seen < $3`)
-	bindAuthorization        = statement(`UPDATE oidc_authorization SET jkt = $3 WHERE realm = $1 AND id = $2 AND jkt = ''`)
-	bindCertificate          = statement(`UPDATE oidc_authorization SET x5t = $3 WHERE realm = $1 AND id = $2 AND x5t = ''`)
-	selectAuthorizationsOver = statement(`SELECT ` + authorizationColumns + ` FROM oidc_authorization AS a
-		WHERE realm = $1 AND ended = 0 AND person <> ''
-		AND EXISTS (SELECT 1 FROM session AS s WHERE s.id = a.session AND (s.ended > 0 OR s.until <= $2))
-		AND (NOT offline OR NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session AND l.created >= a.created))
-		ORDER BY id LIMIT $3`)
+	touchAuthorization          = statement(`UPDATE oidc_authorization SET seen = $3 WHERE realm = $1 AND id = $2 AND seen < $3`)
+	bindAuthorization           = statement(`UPDATE oidc_authorization SET jkt = $3 WHERE realm = $1 AND id = $2 AND jkt = ''`)
+	bindCertificate             = statement(`UPDATE oidc_authorization SET x5t = $3 WHERE realm = $1 AND id = $2 AND x5t = ''`)
 	endAuthorizationsOfSessions = statement(`UPDATE oidc_authorization SET ended = $2, why = $3
 		WHERE realm = $1 AND session IN (` + placeholders(4, eventBatch) + `) AND NOT offline AND ended = 0`)
-	selectClientsOfSessions = statement(`SELECT DISTINCT session, person, client FROM oidc_authorization
-		WHERE realm = $1 AND session IN (` + placeholders(2, eventBatch) + `) ORDER BY session, person, client`)
+	selectClientsOfSessions = statement(`SELECT DISTINCT session, person, client FROM oidc_authorization AS a
+		WHERE realm = $1 AND session IN (` + placeholders(2, eventBatch) + `) AND person <> ''
+		AND NOT EXISTS (SELECT 1 FROM oidc_logout AS l WHERE l.realm = a.realm AND l.client = a.client AND l.session = a.session
+			AND l.created >= a.created)
+		ORDER BY session, person, client`)
 )
 
 func scanAuthorization(_ *Tx, r row) (a token.Authorization, err error) {
@@ -50,7 +48,7 @@ func authorizationFields(a *token.Authorization) []any {
 	return []any{
 		&a.ID, &a.Realm, &a.Client, &a.Person, &a.Session, document{&a.Scopes}, document{&a.Resources}, &a.Claims, &a.Nonce, &a.ACR,
 		document{&a.AMR}, stamp{&a.AuthTime}, &a.Offline, &a.JKT, &a.X5T, stamp{&a.Created}, stamp{&a.Until}, stamp{&a.Ended}, &a.Why,
-		stamp{&a.Seen},
+		stamp{&a.Seen}, document{&a.Shown},
 	}
 }
 
@@ -72,8 +70,12 @@ func (t *Tx) AddAuthorization(a token.Authorization) error {
 	if err != nil {
 		return err
 	}
+	shown, err := t.text(a.Shown)
+	if err != nil {
+		return err
+	}
 	return t.insert(insertAuthorization, a.ID, a.Realm, a.Client, a.Person, a.Session, scopes, resources, a.Claims, a.Nonce, a.ACR,
-		amr, millis(a.AuthTime), a.Offline, a.JKT, a.X5T, millis(a.Created), millis(a.Until), millis(a.Ended), a.Why, millis(a.Seen))
+		amr, millis(a.AuthTime), a.Offline, a.JKT, a.X5T, millis(a.Created), millis(a.Until), millis(a.Ended), a.Why, millis(a.Seen), shown)
 }
 
 // Authorization returns one authorization of a realm, live or ended.
@@ -104,12 +106,6 @@ func (t *Tx) BindCertificate(realm, id, x5t string) error {
 		err = errStale
 	}
 	return err
-}
-
-// AuthorizationsOver returns live authorizations of people whose session is over. Offline ones outlive it; they are
-// returned until a log-out of their client and session is queued; one that was queued before they began does not count.
-func (t *Tx) AuthorizationsOver(realm string, now time.Time, limit int) ([]token.Authorization, error) {
-	return list(t, scanAuthorization, selectAuthorizationsOver, realm, millis(now), limited(limit))
 }
 
 // EndAuthorization ends an authorization, and reports whether it was live.
@@ -153,8 +149,9 @@ func (t *Tx) EndAuthorizationsOfSessions(realm string, sessions []string, why st
 	return total, err
 }
 
-// ClientsOfSessions returns whom to tell when sessions end: one log-out for each session and client that got something in
-// it, also when that has ended since. Realm, Session, Person and Client are filled; the caller adds those whose client wants
+// ClientsOfSessions returns whom to tell when sessions end: one log-out for each session and client that got something for
+// a person in it, also when that has ended since, but for what was before a log-out of that session that is there. Realm,
+// Session, Person and Client are filled; the caller adds those whose client wants
 // to be told.
 func (t *Tx) ClientsOfSessions(realm string, sessions []string) ([]token.Logout, error) {
 	scan := func(_ *Tx, r row) (token.Logout, error) {

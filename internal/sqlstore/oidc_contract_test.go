@@ -207,7 +207,7 @@ func TestSEC_T7_KeysAndAnswersAreNotInTheDatabase(t *testing.T) {
 }
 
 // A database of the version before, with people in it, gets the provider's tables and keeps what it has. What that
-// version's statements name is as it was: the migration adds tables and touches none.
+// version's statements name is as it was: the migrations add tables and a column with a default.
 func TestProviderComesToADatabaseInUse(t *testing.T) {
 	testdb.EachAddress(t, func(t *testing.T, dsn string) {
 		ring := newRing(t)
@@ -222,6 +222,9 @@ func TestProviderComesToADatabaseInUse(t *testing.T) {
 			execute(t, dsn, fmt.Sprintf(`DROP TABLE oidc_%s`, table))
 		}
 		execute(t, dsn, `DROP TABLE help_request`)
+		for _, back := range []string{`DROP INDEX session_ended`, `DROP INDEX session_over`, `ALTER TABLE session DROP COLUMN settled`} {
+			execute(t, dsn, back)
+		}
 		execute(t, dsn, `DELETE FROM goose_db_version WHERE version_id >= 2`)
 		second, err := open(t, dsn, ring)
 		if err != nil {

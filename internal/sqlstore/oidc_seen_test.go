@@ -43,14 +43,14 @@ func TestSEC_O11_ALogoutBeforeItBeganDoesNotCount(t *testing.T) {
 			return errors.Join(
 				tx.AddSession(session.Session{ID: "s", Realm: "r", Person: "p", Hash: []byte("s"), Created: noon.Add(-time.Hour), Seen: noon, Until: noon.Add(time.Minute)}),
 				tx.AddLogout(token.Logout{ID: "l", Realm: "r", Client: "shop", Person: "p", Session: "s", Created: noon.Add(-time.Minute), Due: noon}),
+				tx.AddLogout(token.Logout{ID: "m", Realm: "r", Client: "stock", Person: "p", Session: "s", Created: noon.Add(-time.Minute), Due: noon}),
+				tx.AddAuthorization(token.Authorization{ID: "other", Realm: "r", Person: "p", Client: "stock", Session: "s", Offline: true, Created: noon.Add(-time.Hour)}),
 				tx.AddAuthorization(token.Authorization{ID: "before", Realm: "r", Person: "p", Client: "shop", Session: "s", Offline: true, Created: noon.Add(-time.Hour)}),
 				tx.AddAuthorization(token.Authorization{ID: "after", Realm: "r", Person: "p", Client: "shop", Session: "s", Offline: true, Created: noon}))
 		})
-		over := get(t, s, func(tx *sqlstore.Tx) ([]token.Authorization, error) {
-			return tx.AuthorizationsOver("r", noon.Add(time.Hour), 9)
-		})
-		if len(over) != 1 || over[0].ID != "after" {
-			t.Errorf("to be told about: %+v", over)
+		tell := get(t, s, func(tx *sqlstore.Tx) ([]token.Logout, error) { return tx.ClientsOfSessions("r", []string{"s"}) })
+		if len(tell) != 1 || tell[0].Client != "shop" {
+			t.Errorf("to be told: %+v", tell)
 		}
 	})
 }

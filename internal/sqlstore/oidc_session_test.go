@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 	"doorward/internal/token"
 )
 
-// Sessions end and run out; what hangs on them is found until it ended, or, offline, until its client is told.
+// Sessions end and run out, and each is handed out once; then nothing hangs on it any more.
 func TestSEC_S4_AuthorizationsOfSessionsThatAreOver(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
 		put(t, s, func(tx *sqlstore.Tx) error {
@@ -29,24 +30,127 @@ func TestSEC_S4_AuthorizationsOfSessionsThatAreOver(t *testing.T) {
 					tx.AddAuthorization(token.Authorization{ID: id + " 3", Realm: "r", Person: "p", Client: "shop", Session: id, Ended: noon}),
 					tx.AddAuthorization(token.Authorization{ID: id + " 4", Realm: "wealth", Person: "p", Client: "shop", Session: id}))
 			}
-			errs = append(errs, tx.AddAuthorization(token.Authorization{ID: "robot", Realm: "r", Client: "robot"}))
+			errs = append(errs, tx.AddAuthorization(token.Authorization{ID: "robot", Realm: "r", Client: "robot", Session: "out"}),
+				tx.AddSession(session.Session{ID: "far", Realm: "wealth", Hash: []byte("far"), Ended: noon}))
 			return errors.Join(errs...)
 		})
-		over := func(limit int) (ids []string) {
-			for _, a := range get(t, s, func(tx *sqlstore.Tx) ([]token.Authorization, error) { return tx.AuthorizationsOver("r", noon, limit) }) {
-				ids = append(ids, a.ID)
-			}
+		settle := func(limit int) (ids []string) {
+			put(t, s, func(tx *sqlstore.Tx) (err error) { ids, err = tx.SettleSessions("r", noon, limit); return err })
 			return ids
 		}
-		same(t, over(0), []string{"ended 1", "ended 2", "out 1", "out 2"})
-		same(t, over(3), []string{"ended 1", "ended 2", "out 1"})
+		hold := func(id string) error {
+			return s.Write(t.Context(), func(tx *sqlstore.Tx) error { return tx.HoldSession("r", id, noon) })
+		}
+		if err := hold("live"); err != nil {
+			t.Error(err)
+		}
+		for _, id := range []string{"out", "ended", "none", "far"} {
+			refused(t, hold(id), fault.Expired, "session-over")
+		}
+		same(t, settle(1), []string{"ended"})
+		same(t, settle(9), []string{"out"})
+		same(t, len(settle(9)), 0)
+		// What has been settled is not begun again, even where its time would be made longer.
+		refused(t, write(t, s, func(tx *sqlstore.Tx) error {
+			return tx.RenewSession(session.Session{ID: "out", Realm: "r", Person: "p", Hash: []byte("new"), Until: noon.Add(time.Hour)})
+		}), fault.Conflict, "stale")
+
+		tell := func() []token.Logout {
+			return get(t, s, func(tx *sqlstore.Tx) ([]token.Logout, error) {
+				return tx.ClientsOfSessions("r", []string{"ended", "out"})
+			})
+		}
+		same(t, tell(), []token.Logout{{Realm: "r", Session: "ended", Person: "p", Client: "shop"}, {Realm: "r", Session: "out", Person: "p", Client: "shop"}})
 		put(t, s, func(tx *sqlstore.Tx) error {
-			_, err := tx.EndAuthorization("r", "ended 1", "session-ended", noon)
+			n, err := tx.EndAuthorizationsOfSessions("r", []string{"ended", "out"}, "session-ended", noon)
+			if n != 3 { // two of them, and the robot's
+				t.Errorf("%d ended", n)
+			}
 			return errors.Join(err,
 				tx.AddLogout(token.Logout{ID: "1", Realm: "r", Client: "shop", Session: "ended", Created: noon, Due: noon}),
 				tx.AddLogout(token.Logout{ID: "2", Realm: "r", Client: "complaints", Session: "out", Created: noon, Due: noon}))
 		})
-		same(t, over(9), []string{"out 1", "out 2"})
+		same(t, tell(), []token.Logout{{Realm: "r", Session: "out", Person: "p", Client: "shop"}})
+	})
+}
+
+// Of everybody who settles at once, each session goes to one; and what is hung on a session while it ends is either there
+// when it is settled, or never.
+func TestSEC_TRACE_SessionsAreSettledOnce(t *testing.T) {
+	nodes(t, func(t *testing.T, stores []*sqlstore.Store) {
+		const many = 64
+		put(t, stores[0], func(tx *sqlstore.Tx) error {
+			var errs []error
+			for i := range many {
+				id := fmt.Sprint("s", i)
+				errs = append(errs, tx.AddSession(session.Session{ID: id, Realm: "r", Person: "p", Hash: []byte(id), Until: noon.Add(time.Hour)}))
+			}
+			return errors.Join(errs...)
+		})
+		var mu sync.Mutex
+		settled := map[string]int{}
+		hung := make([]bool, many)
+		race(t, stores, func(i int, tx *sqlstore.Tx) error {
+			if err := tx.HoldSession("r", fmt.Sprint("s", i%many), noon); err != nil {
+				return err
+			}
+			return tx.AddAuthorization(token.Authorization{ID: fmt.Sprint("before ", i), Realm: "r", Person: "p", Client: "shop", Session: fmt.Sprint("s", i%many)})
+		})
+		var done sync.WaitGroup
+		for i := range many {
+			done.Go(func() {
+				id := fmt.Sprint("s", i)
+				err := write(t, stores[i%len(stores)], func(tx *sqlstore.Tx) error { _, err := tx.EndSession("r", "p", id, "test", noon); return err })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			done.Go(func() {
+				id := fmt.Sprint("s", i)
+				hung[i] = write(t, stores[(i+1)%len(stores)], func(tx *sqlstore.Tx) error {
+					if err := tx.HoldSession("r", id, noon); err != nil {
+						return err
+					}
+					return tx.AddAuthorization(token.Authorization{ID: "beside " + id, Realm: "r", Person: "p", Client: "shop", Session: id})
+				}) == nil
+			})
+			done.Go(func() {
+				var ids []string
+				err := write(t, stores[i%len(stores)], func(tx *sqlstore.Tx) (err error) {
+					if ids, err = tx.SettleSessions("r", noon, 5); err == nil {
+						_, err = tx.EndAuthorizationsOfSessions("r", ids, "session-ended", noon)
+					}
+					return err
+				})
+				mu.Lock()
+				defer mu.Unlock()
+				for _, id := range ids {
+					if err == nil {
+						settled[id]++
+					}
+				}
+			})
+		}
+		done.Wait()
+		put(t, stores[0], func(tx *sqlstore.Tx) error {
+			ids, err := tx.SettleSessions("r", noon, 100)
+			for _, id := range ids {
+				settled[id]++
+			}
+			_, other := tx.EndAuthorizationsOfSessions("r", ids, "session-ended", noon)
+			return errors.Join(err, other)
+		})
+		for i := range many {
+			id := fmt.Sprint("s", i)
+			if settled[id] != 1 {
+				t.Errorf("%s was settled %d times", id, settled[id])
+			}
+			for _, a := range get(t, stores[0], func(tx *sqlstore.Tx) ([]token.Authorization, error) { return tx.AuthorizationsOfSession("r", id) }) {
+				if a.Ended.IsZero() {
+					t.Errorf("%s outlived its session (hung: %v)", a.ID, hung[i])
+				}
+			}
+		}
 	})
 }
 

@@ -11,11 +11,11 @@ import (
 
 var (
 	selectStanding = statement(`SELECT ` + qualified("a", authorizationColumns) + `, ` + qualified("p", personColumns) + `, ` +
-		qualified("o", organizationColumns) + `, s.evidence, s.until, s.ended
+		qualified("o", organizationColumns) + `, COALESCE(s.evidence, '[]'), COALESCE(s.until, 0), COALESCE(s.ended, 0)
 		FROM oidc_authorization AS a
 		JOIN person AS p ON p.realm = a.realm AND p.id = a.person
 		JOIN organization AS o ON o.realm = a.realm AND o.id = p.organization
-		JOIN session AS s ON s.realm = a.realm AND s.id = a.session
+		LEFT JOIN session AS s ON s.realm = a.realm AND s.id = a.session
 		WHERE a.realm = $1 AND a.id = $2`)
 	selectActive = statement(`SELECT id FROM credential WHERE realm = $1 AND person = $2 AND state = 'active'`)
 )
@@ -37,8 +37,8 @@ func scanStanding(_ *Tx, r row) (s token.Standing, err error) {
 
 func scanText(_ *Tx, r row) (s string, err error) { return s, r.Scan(&s) }
 
-// Standing returns an authorization of a person with what it stands on. It is "not-found" where any of these is not
-// there; a client's own has nobody behind it and is never found here.
+// Standing returns an authorization of a person with what it stands on. The session may have been forgotten: its times are
+// zero then. It is "not-found" where any of the others is not there; a client's own has nobody behind it and is never found here.
 func (t *Tx) Standing(realm, id string) (token.Standing, error) {
 	s, err := one(t, scanStanding, selectStanding, realm, id)
 	if err != nil {

@@ -81,10 +81,7 @@ func TestSweepOfTheProvider(t *testing.T) {
 		for _, id := range []string{"of a session", "offline"} {
 			kept(true, id, func(tx *sqlstore.Tx) error { _, err := tx.Authorization("r", id); return err })
 		}
-		over := get(t, s, func(tx *sqlstore.Tx) ([]token.Authorization, error) {
-			return tx.AuthorizationsOver("r", noon.Add(day), 9)
-		})
-		if len(over) != 0 {
+		if over := get(t, s, func(tx *sqlstore.Tx) ([]token.Logout, error) { return tx.ClientsOfSessions("r", []string{"s"}) }); len(over) != 0 {
 			t.Errorf("a client that was told is to be told again: %+v", over)
 		}
 		kept(true, "consent", func(tx *sqlstore.Tx) error { _, err := tx.Consent("r", "p", "shop"); return err })

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"time"
 
+	"doorward/internal/fault"
 	"doorward/internal/session"
 )
 
@@ -15,7 +16,13 @@ var (
 	insertSession       = statement(`INSERT INTO session (` + sessionColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`)
 	renewSession = statement(`UPDATE session SET hash = $4, evidence = $5, created = $6, seen = $7, until = $8, idle = $9, network = $10,
-		browser = $11, device = $12 WHERE id = $1 AND realm = $2 AND person = $3 AND ended = 0`)
+		browser = $11, device = $12 WHERE id = $1 AND realm = $2 AND person = $3 AND ended = 0 AND settled = 0`)
+	holdSession = statement(`UPDATE session SET seen = seen
+		WHERE realm = $1 AND id = $2 AND ended = 0 AND settled = 0 AND until > $3 RETURNING 1`)
+	settleEnded = statement(`UPDATE session SET settled = $2 WHERE settled = 0
+		AND id IN (SELECT id FROM session WHERE realm = $1 AND settled = 0 AND ended <> 0 LIMIT $3) RETURNING id`)
+	settleOver = statement(`UPDATE session SET settled = $2 WHERE settled = 0
+		AND id IN (SELECT id FROM session WHERE realm = $1 AND settled = 0 AND until <= $2 ORDER BY until LIMIT $3) RETURNING id`)
 	touchSession = statement(`UPDATE session SET seen = $2 WHERE id = $1 AND ended = 0 AND seen < $2`)
 	endSession   = statement(`UPDATE session SET ended = $4, why = $5 WHERE realm = $1 AND person = $2 AND id = $3 AND ended = 0`)
 	endSessions  = statement(`UPDATE session SET ended = $4, why = $5 WHERE realm = $1 AND person = $2 AND id <> $3 AND ended = 0`)
@@ -84,6 +91,29 @@ func (t *Tx) EndSession(realm, person, id, why string, now time.Time) (bool, err
 // EndSessions ends the live sessions of a person but one, and says how many.
 func (t *Tx) EndSessions(realm, person, exceptID, why string, now time.Time) (int, error) {
 	return t.ended(t.exec(endSessions, realm, person, exceptID, millis(now), why))
+}
+
+// HoldSession keeps a live session from ending until this transaction is over, so that whatever is hung on it is there when
+// it ends. It fails with fault.Expired "session-over" when the session is over or gone.
+func (t *Tx) HoldSession(realm, id string, now time.Time) error {
+	held, err := returning(t, scanInt, holdSession, realm, id, millis(now))
+	if err == nil && len(held) == 0 {
+		err = fault.New(fault.Expired, "session-over")
+	}
+	return err
+}
+
+// SettleSessions hands out sessions of a realm that ended or ran out, at most limit, each once: whoever gets them ends what
+// hangs on them and tells whom it concerns, in this transaction.
+func (t *Tx) SettleSessions(realm string, now time.Time, limit int) ([]string, error) {
+	scan := func(_ *Tx, r row) (id string, err error) { return id, r.Scan(&id) }
+	limit = limited(limit)
+	ids, err := returning(t, scan, settleEnded, realm, millis(now), limit)
+	if err != nil || len(ids) == limit {
+		return ids, err
+	}
+	over, err := returning(t, scan, settleOver, realm, millis(now), limit-len(ids))
+	return append(ids, over...), err
 }
 
 // Sessions returns the sessions of a person that were not ended, newest first. Whether their time has run out is the

@@ -14,7 +14,7 @@ import (
 // authorizations for thirty, so that a second use ends what was issued. A signing key goes with its end, and the answer of
 // a refresh after ten seconds and what clocks may differ: earlier, an honest repetition would look like a theft. An
 // authorization without an end of its own goes when the session it came from is forgotten, and so does a log-out: while the
-// session is there it says that the client was told, and without it an offline authorization would have it told again.
+// session is there it says that the client was told.
 
 const (
 	sweepBatch   = 500

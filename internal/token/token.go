@@ -3,6 +3,7 @@
 package token
 
 import (
+	"slices"
 	"time"
 
 	"doorward/internal/authn"
@@ -47,6 +48,7 @@ type Authorization struct {
 	Until     time.Time // absolute end of what can be refreshed
 	Ended     time.Time
 	Why       string
+	Shown     []string // ids of the credentials that were shown for it, so that it can outlive its session; nil: not known
 }
 
 // Standing is an authorization of a person with everything it stands on, as read in one go (SEC O-9).
@@ -58,6 +60,41 @@ type Standing struct {
 	SessionUntil time.Time
 	SessionEnded time.Time
 	Active       []string // ids of the person's credentials that can be shown
+}
+
+// Stands looks at everything an authorization stands on: itself, its client, the person, their organization, the session
+// unless it outlives that, and every credential that was shown (SEC O-9).
+func (s Standing) Stands(rp directory.RelyingParty, now time.Time) bool {
+	if s.Authorization.Person == "" || rp.ID != s.Client || !s.Ended.IsZero() || !now.Before(s.Until) ||
+		s.Person.State != directory.Active || s.Organization.State != directory.Active {
+		return false
+	}
+	shown := s.Shown
+	if !s.Offline || shown == nil {
+		// Idleness is left out: a session that applications refresh is in use, and its absolute end still holds.
+		if s.SessionUntil.IsZero() || !s.Offline && (!s.SessionEnded.IsZero() || !now.Before(s.SessionUntil)) {
+			return false
+		}
+		shown = Shown(s.Evidence)
+	}
+	return !slices.ContainsFunc(shown, func(id string) bool { return !slices.Contains(s.Active, id) })
+}
+
+// Shown are the ids of the credentials that were shown, without what is shown once only.
+func Shown(evidence []authn.Evidence) []string {
+	ids := []string{}
+	for _, e := range evidence {
+		if info, _ := authn.Info(e.Kind); info.Held {
+			ids = append(ids, e.Credential)
+		}
+	}
+	return ids
+}
+
+// Itself reports whether an access token is its client's own (client_credentials): it names no session, and as its subject
+// the client, whose id no person ever has.
+func (a AccessToken) Itself() bool {
+	return a.Session == "" && a.AuthTime == 0 && a.Subject == a.Client
 }
 
 // Code is an authorization code: by its hash, for one client, one redirect and one PKCE challenge. Used ones stay, so

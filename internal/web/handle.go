@@ -31,6 +31,9 @@ var (
 	errTooBig  = fault.New(fault.Invalid, "form-too-big")
 )
 
+// router is an answer that wants to know, for the log, which route its request took.
+type router interface{ Route(pattern string) }
+
 // Handle registers h under a pattern of http.ServeMux ("GET /signin"). Forms are read before h runs and limited to
 // BodyLimit; what h returns becomes a page.
 func (s *Site) Handle(mux *http.ServeMux, pattern string, h Handler) {
@@ -42,6 +45,9 @@ func (s *Site) Handle(mux *http.ServeMux, pattern string, h Handler) {
 func (s *Site) HandleBig(mux *http.ServeMux, pattern string, limit int64, h Handler) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		defer s.rescue(w, r)
+		if seen, ok := w.(router); ok {
+			seen.Route(r.Pattern)
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		if err := readForm(r); err != nil {
 			s.fail(w, r, err)
@@ -169,7 +175,12 @@ func Redirect(w http.ResponseWriter, r *http.Request, path string) error {
 	if !LocalPath(path) {
 		return fmt.Errorf("web: redirect to %q refused", path)
 	}
-	http.Redirect(w, r, path, http.StatusSeeOther)
+	if strings.Contains(path, "//") || strings.Contains(path, "/.") || strings.ContainsFunc(path, func(c rune) bool { return c >= 0x80 || c == '"' || c == ' ' }) {
+		http.Redirect(w, r, path, http.StatusSeeOther) // cleans and escapes
+		return nil
+	}
+	w.Header()["Location"] = []string{path}
+	w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
 
@@ -202,9 +213,26 @@ func SetCookie(w http.ResponseWriter, name, value string, seconds int) {
 // Cookie reads a cookie set by SetCookie; empty when there is none. A name that comes twice counts as none, since one of
 // the two was planted.
 func Cookie(r *http.Request, name string) string {
-	found := r.CookiesNamed("__Host-" + name)
-	if len(found) != 1 {
+	all, ok := []*http.Cookie(nil), false
+	if v, is := r.Context().Value(visitKey{}).(*Visit); is {
+		all, ok = v.cookies, v.read
+	}
+	if !ok {
+		all = r.Cookies()
+	}
+	return cookie(all, name)
+}
+
+func cookie(all []*http.Cookie, name string) string {
+	value, found := "", 0
+	for _, c := range all {
+		if rest, ok := strings.CutPrefix(c.Name, "__Host-"); ok && rest == name {
+			value = c.Value
+			found++
+		}
+	}
+	if found != 1 {
 		return ""
 	}
-	return found[0].Value
+	return value
 }

@@ -148,15 +148,33 @@ func hostName(host string) string {
 // browsers that do not send Sec-Fetch-Site still name their origin in a POST, which no-referrer would turn to "null" and
 // so lock them out.
 func setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", policy(nil))
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(self), publickey-credentials-get=(self), publickey-credentials-create=(self), "+
-		"geolocation=(), microphone=(), payment=(), usb=(), serial=(), hid=(), midi=(), display-capture=(), browsing-topics=()")
-	h.Set("Cache-Control", "no-store")
+	for i, header := range everywhere {
+		h[header.name] = everywhere[i].value
+	}
 }
+
+// everywhere are these headers, made once. Nobody writes into a value: Set puts another in its place, and Add copies.
+var everywhere = func() (all []struct {
+	name  string
+	value []string
+}) {
+	for _, pair := range [][2]string{
+		{"Content-Security-Policy", policy(nil)},
+		{"Cross-Origin-Opener-Policy", "same-origin"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Referrer-Policy", "same-origin"},
+		{"Permissions-Policy", "camera=(self), publickey-credentials-get=(self), publickey-credentials-create=(self), " +
+			"geolocation=(), microphone=(), payment=(), usb=(), serial=(), hid=(), midi=(), display-capture=(), browsing-topics=()"},
+		{"Cache-Control", "no-store"},
+	} {
+		all = append(all, struct {
+			name  string
+			value []string
+		}{http.CanonicalHeaderKey(pair[0]), []string{pair[1]}[:1:1]})
+	}
+	return all
+}()
 
 // policy is the content security policy; forms may additionally lead to the given origins.
 func policy(forms []string) string {

@@ -405,3 +405,21 @@ func TestTheGalleryShowsEachRealmInItsOwnBrand(t *testing.T) {
 		t.Errorf("a brand of another node: %q, %s", css.Header().Get("Cache-Control"), css.Body)
 	}
 }
+
+// Redirects say where to, whatever the path holds, and never more than a path of this host.
+func TestSEC_F4_RedirectsStayOnTheHost(t *testing.T) {
+	for path, want := range map[string]string{
+		"/account": "/account", "/signin?to=request:1": "/signin?to=request:1", "/a//b": "/a/b", "/a/../b": "/b", "/a?x=//y": "/a?x=//y",
+		"/é": "/%c3%a9", "//evil.example": "", "/\\evil.example": "", "https://evil.example": "", "/a\nb": "",
+	} {
+		w := httptest.NewRecorder()
+		err := web.Redirect(w, httptest.NewRequest(http.MethodGet, "/", nil), path)
+		if want == "" {
+			if err == nil || w.Header().Get("Location") != "" {
+				t.Errorf("%q leads to %q", path, w.Header().Get("Location"))
+			}
+		} else if err != nil || w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
+			t.Errorf("%q leads to %q (%d, %v)", path, w.Header().Get("Location"), w.Code, err)
+		}
+	}
+}

@@ -30,11 +30,13 @@ type Visit struct {
 	Chosen  bool   // the language was chosen in this browser, not guessed
 	MTLS    bool   // of a program, at the host where certificates are shown: nothing is a page
 
-	site  *Site
-	forms []string // further origins that forms may lead to
-	flash *flash
-	query string
-	get   bool
+	site    *Site
+	cookies []*http.Cookie // of the request, read once
+	read    bool
+	forms   []string // further origins that forms may lead to
+	flash   *flash
+	query   string
+	get     bool
 }
 
 // LocaleCookie holds the language that an application asked for. It comes before what the browser says, and after what the
@@ -54,7 +56,8 @@ func (s *Site) visit(r *http.Request, realm *directory.Realm) *Visit {
 	v.Agent = ParseAgent(r.UserAgent())
 	v.Browser = v.Agent.String()
 	v.Lang = pickLanguage(realm.Languages, Cookie(r, LocaleCookie), r.Header.Get("Accept-Language"))
-	if l := Cookie(r, "lang"); slices.Contains(realm.Languages, l) {
+	v.cookies, v.read = r.Cookies(), true
+	if l := cookie(v.cookies, "lang"); slices.Contains(realm.Languages, l) {
 		v.Lang, v.Chosen = l, true
 	}
 	v.Zone = zone(realm.Zone)

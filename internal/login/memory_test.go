@@ -1,4 +1,4 @@
-package oidc
+package login
 
 import (
 	"strconv"
@@ -9,12 +9,12 @@ import (
 // What is remembered is worth something for its epoch alone, for four seconds, and in bounds.
 func TestSEC_O9_WhatIsRememberedEnds(t *testing.T) {
 	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
-	var s standings
-	there := func(epoch int64, at time.Time) bool { _, ok := s.get("a", epoch, at); return ok }
+	s := Memory[int]{Cap: 100}
+	there := func(epoch int64, at time.Time) bool { _, ok := s.Get("a", epoch, at); return ok }
 	if there(0, now) {
 		t.Error("something is known at the beginning")
 	}
-	s.put("a", 7, &known{at: now})
+	s.Put("a", 7, now, 1)
 	for _, c := range []struct {
 		what  string
 		epoch int64
@@ -22,8 +22,8 @@ func TestSEC_O9_WhatIsRememberedEnds(t *testing.T) {
 		want  bool
 	}{
 		{"at once", 7, now, true},
-		{"just before its end", 7, now.Add(knownFor - 1), true},
-		{"at its end", 7, now.Add(knownFor), false},
+		{"just before its end", 7, now.Add(liveFor - 1), true},
+		{"at its end", 7, now.Add(liveFor), false},
 		{"with a clock that went back", 7, now.Add(-1), false},
 		{"in the next epoch", 8, now, false},
 		{"in the one before", 6, now, false},
@@ -32,22 +32,22 @@ func TestSEC_O9_WhatIsRememberedEnds(t *testing.T) {
 			t.Errorf("%s: known is %v, want %v", c.what, !c.want, c.want)
 		}
 	}
-	s.put("b", 8, &known{at: now})
+	s.Put("b", 8, now, 1)
 	if there(7, now) || there(8, now) {
 		t.Error("a new epoch left something of the one before")
 	}
-	s.put("a", 7, &known{at: now}) // read before something ended, stored after
+	s.Put("a", 7, now, 1) // read before something ended, stored after
 	if there(7, now) || there(8, now) {
 		t.Error("what was read in an older epoch is believed")
 	}
-	s.put("a", 8, &known{at: now})
-	if s.drop("a"); there(8, now) {
+	s.Put("a", 8, now, 1)
+	if s.Drop("a"); there(8, now) {
 		t.Error("what was dropped is still there")
 	}
-	for i := range 3 * knownCap {
-		s.put(strconv.Itoa(i), 8, &known{at: now})
-		if len(s.byID) > knownCap {
-			t.Fatalf("%d are kept, %d at most", len(s.byID), knownCap)
+	for i := range 3 * s.Cap {
+		s.Put(strconv.Itoa(i), 8, now, 1)
+		if len(s.byKey) > s.Cap {
+			t.Fatalf("%d are kept, %d at most", len(s.byKey), s.Cap)
 		}
 	}
 }
