@@ -33,6 +33,7 @@ type PeopleTx interface {
 	AddPerson(directory.Person) error
 	DeletePerson(realm, id string) error
 	CredentialsOf(realm string, people []string) ([]authn.Credential, error)
+	Helped(realm string, people []string) ([]string, error)
 	OneTimes(realm, person string, kind authn.Kind) ([]authn.OneTime, error)
 	StaffOrganization(realm string) (directory.Organization, error)
 	Organizations(realm, afterName, afterID string, limit int) ([]directory.Organization, error)
@@ -60,6 +61,7 @@ type Listed struct {
 	Stage        directory.Stage
 	Factors      []authn.Credential // what they hold besides the password, without Data
 	Organization directory.Organization
+	Helped       bool // a request about them is open, or a new set-up is allowed
 }
 
 // Page is one page of people.
@@ -78,6 +80,7 @@ type Query struct {
 	Text         string
 	State        directory.PersonState
 	Stalled      bool
+	Standing     directory.Standing
 	Role         directory.Role
 	AfterName    string
 	AfterID      string
@@ -93,7 +96,7 @@ func (s *People) List(ctx context.Context, by login.By, q Query) (Page, error) {
 	}
 	now := s.Clock()
 	f := directory.PersonFilter{
-		Realm: by.Person.Realm, Organization: q.Organization, Query: strings.TrimSpace(q.Text), State: q.State, Role: q.Role,
+		Realm: by.Person.Realm, Organization: q.Organization, Query: strings.TrimSpace(q.Text), State: q.State, Standing: q.Standing, Role: q.Role,
 		AfterName: q.AfterName, AfterID: q.AfterID, Limit: PageSize + 1,
 	}
 	if !all {
@@ -142,10 +145,14 @@ func (s *People) listed(tx PeopleTx, realm string, people []directory.Person) ([
 	if err != nil {
 		return nil, err
 	}
+	helped, err := tx.Helped(realm, ids)
+	if err != nil {
+		return nil, err
+	}
 	orgs := map[string]directory.Organization{}
 	out := make([]Listed, len(people))
 	for i, p := range people {
-		l := Listed{Person: p}
+		l := Listed{Person: p, Helped: slices.Contains(helped, p.ID)}
 		var kinds []authn.Kind
 		for _, c := range creds {
 			if c.Person != p.ID {

@@ -105,6 +105,16 @@ type Preference struct {
 	Changed time.Time
 }
 
+// Standing is how people stand by what else is known about them (REQ B45).
+type Standing string
+
+// Standings to filter by.
+const (
+	Unset   Standing = "unset"   // no second factor is set up
+	Helped  Standing = "helped"  // a request about them is open, or a new set-up is allowed
+	Blocked Standing = "blocked" // disabled or frozen: nobody gets in
+)
+
 // PersonFilter selects people of one realm, keyset-paged by (name, id).
 type PersonFilter struct {
 	Realm        string
@@ -112,6 +122,7 @@ type PersonFilter struct {
 	Query        string // prefix of name or address, case-insensitive
 	State        PersonState
 	Role         Role
+	Standing     Standing
 	Stalled      time.Time // only people invited before this who were never active; zero: no matter
 	AfterName    string
 	AfterID      string

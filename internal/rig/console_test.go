@@ -87,6 +87,12 @@ func (h *house) opened(by *Somebody) *walker.Page {
 	return p
 }
 
+func (h *house) org(s *Somebody) (o directory.Organization) {
+	h.T.Helper()
+	h.Read(func(tx *sqlstore.Tx) (err error) { o, err = tx.Organization(s.Is.Realm, s.Is.Organization); return err })
+	return o
+}
+
 func (h *house) request(p *walker.Page) (q helpdesk.Request) {
 	h.T.Helper()
 	id := strings.Split(strings.TrimPrefix(p.URL.Path, "/console/requests/"), "/")[0]
@@ -144,6 +150,11 @@ func TestREQ_B40_B45_AnAdministratorHelpsOnThePages(t *testing.T) {
 		h.says(h.open(h.ben, "/console/people/"+h.max.Is.ID, http.StatusOK), true, "Being helped already")
 		h.says(h.open(h.ben, "/console/people/"+h.max.Is.ID, http.StatusOK), false, "Reset a factor")
 		h.says(h.open(h.ben, "/console/requests", http.StatusOK), true, "Max Member", "Authenticator app")
+		for state, shown := range map[string]bool{"helped": true, "active": true, "unset": false, "blocked": false} {
+			h.says(h.open(h.ben, "/console/people?state="+state, http.StatusOK), shown, "max@alder.example")
+			h.says(h.open(h.ben, "/console/people?q=max&state="+state, http.StatusOK), shown, "max@alder.example")
+			h.says(h.open(h.ben, "/console/people?state="+state, http.StatusOK), state == "active", "ada@alder.example")
+		}
 
 		// Nobody helps themselves, and the history speaks in whole sentences.
 		h.open(h.ada, "/console/people/"+h.ada.Is.ID+"/reset", http.StatusForbidden)
@@ -296,10 +307,12 @@ func TestREQ_B45_ShutOutAndLetInOnThePages(t *testing.T) {
 		h.says(p, true, "Give a reason in at least 10 characters")
 		p = h.send(h.ada, p, "/disable", "reason", "Left the company today")
 		h.says(p, true, "The account is disabled", "Enable the account")
+		h.says(h.open(h.ada, "/console/people?state=blocked", http.StatusOK), true, "max@alder.example")
 		h.open(h.ada, at+"/reset", http.StatusForbidden)
 		p = h.send(h.ada, h.open(h.ada, at+"/enable", http.StatusOK), "/enable", "reason", "Came back after all")
 		h.says(p, true, "The account is enabled")
-		h.open(h.max, "/console/requests", http.StatusOK) // signed out: led to the sign-in page
 		h.SignIn(h.max, "192.0.2.10")
+		h.Invite(h.org(h.max), directory.Member, "Ina Invited", "ina@alder.example")
+		h.says(h.open(h.ada, "/console/people?state=unset", http.StatusOK), true, "ina@alder.example")
 	})
 }

@@ -30,6 +30,8 @@ var (
 		WHERE realm = $1 AND organization = $4` + helpRequestLive + ` AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
 	selectHelpClosed = statement(`SELECT ` + helpRequestColumns + ` FROM help_request
 		WHERE realm = $1 AND state NOT IN ('open', 'approved') AND ($4 = '' OR organization = $4) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	selectHelped = statement(`SELECT person FROM help_request
+		WHERE realm = $1 AND person IN (` + placeholders(2, credentialBatch) + `) AND person <> ''` + helpRequestLive)
 	updateHelpRequest = statement(`UPDATE help_request SET person = $3, organization = $4, kinds = $5, everything = $6, reason = $7, asked = $8,
 		checks = $9, approvals = $10, needed = $11, state = $12, live_from = $13, live_until = $14, closed = $15, closed_by = $16, closed_why = $17,
 		why = $19, version = version + 1 WHERE id = $1 AND realm = $2 AND version = $18`)
@@ -84,6 +86,18 @@ func (t *Tx) HelpRequestsOf(realm, person string, limit int) ([]helpdesk.Request
 // HelpRequestsLive returns the open and approved requests about a person: one at most, and none for nobody.
 func (t *Tx) HelpRequestsLive(realm, person string) ([]helpdesk.Request, error) {
 	return list(t, scanHelpRequest, selectHelpRequestsLive, realm, person)
+}
+
+// Helped returns those of several people, at most fifty, whom an open or approved request helps.
+func (t *Tx) Helped(realm string, people []string) ([]string, error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	args := []any{realm}
+	for i := range credentialBatch { // the last one again where there are fewer
+		args = append(args, people[min(i, len(people)-1)])
+	}
+	return list(t, func(_ *Tx, r row) (id string, err error) { return id, r.Scan(&id) }, selectHelped, args...)
 }
 
 // HelpInbox pages through the open and approved requests of a realm, newest first; organization narrows it, before is the

@@ -50,7 +50,16 @@ var (
 		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND state = $4`, false),
 		peopleOf(`($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4) AND first_active = 0`, true),
 	}
+	peopleStanding = map[directory.Standing]peopleTexts{
+		directory.Blocked: peopleOf(peopleAny+` AND state IN ('disabled', 'frozen')`, false),
+		directory.Unset: peopleOf(peopleAny+` AND NOT EXISTS (SELECT 1 FROM credential AS held WHERE held.realm = $1 AND held.person = person.id
+			AND held.kind <> 'password' AND held.state <> 'ended')`, false),
+		directory.Helped: peopleOf(peopleAny+` AND EXISTS (SELECT 1 FROM help_request AS help WHERE help.realm = $1 AND help.person = person.id
+			AND help.person <> '' AND help.state IN ('open', 'approved'))`, false),
+	}
 )
+
+const peopleAny = `($2 = '' OR organization = $2) AND ($3 = '' OR role = $3) AND ($4 = '' OR state = $4)`
 
 // deleteOf deletes what belongs to a person alone.
 var deleteOf = []string{
@@ -147,7 +156,10 @@ func (t *Tx) DeletePerson(realm, id string) error {
 // People returns one page of the people a filter selects, by name.
 func (t *Tx) People(f directory.PersonFilter) ([]directory.Person, error) {
 	by := &peopleBy[0]
+	standing, ok := peopleStanding[f.Standing]
 	switch {
+	case ok:
+		by = &standing
 	case f.Organization != "":
 		by = &peopleBy[1]
 	case !f.Stalled.IsZero():

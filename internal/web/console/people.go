@@ -46,6 +46,8 @@ func statusOf(p admin.Listed) Status {
 		return Status{Key: "console.status.invited", Tone: "info", Time: p.Invitation}
 	case p.State == directory.Invited:
 		return Status{Key: "console.status.setting-up", Tone: "warn"}
+	case p.Helped:
+		return Status{Key: "console.status.helped", Tone: "warn"}
 	case len(p.Factors) == 0:
 		return Status{Key: "console.status.no-factor", Tone: "warn"}
 	default:
@@ -101,6 +103,8 @@ func (d *Door) list(w http.ResponseWriter, r *http.Request, by login.By) error {
 	switch state {
 	case "stalled":
 		q.Stalled = true
+	case "unset", "helped", "blocked":
+		q.Standing = directory.Standing(state)
 	default:
 		q.State = directory.PersonState(state)
 	}
@@ -119,7 +123,7 @@ func (d *Door) list(w http.ResponseWriter, r *http.Request, by login.By) error {
 	}
 	p.MailTrouble = page.Mail.Waiting > 0 && v.Now.Sub(page.Mail.Oldest) > mailTrouble || page.Mail.Failed > 0
 	p.MailWaiting, p.MailOldest = page.Mail.Waiting, page.Mail.Oldest
-	for _, s := range []string{"", "active", "invited", "stalled", "disabled"} {
+	for _, s := range []string{"", "active", "unset", "helped", "blocked", "invited", "stalled"} {
 		key := "console.filter.all"
 		if s != "" {
 			key = "console.filter." + s

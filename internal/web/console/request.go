@@ -88,7 +88,7 @@ func (d *Door) requestView(r *http.Request, by login.By) (RequestPage, error) {
 	if err != nil {
 		return RequestPage{}, err
 	}
-	p := RequestPage{View: frame, Case: c, Held: holdings(c.Factors), Status: statusOf(admin.Listed{Person: c.Who, Factors: c.Factors})}
+	p := RequestPage{View: frame, Case: c, Held: holdings(c.Factors), Status: statusOf(admin.Listed{Person: c.Who, Factors: c.Factors, Helped: c.State == helpdesk.Open || c.State == helpdesk.Approved})}
 	p.Back = "/console/requests"
 	for _, rule := range c.Rules {
 		one := Check{CheckRule: rule, Missing: slices.Contains(c.Missing, rule.ID)}
