@@ -172,7 +172,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
-	(&requests.Door{Site: h.site, Requests: h.requests}).Mount(h.mux)
+	(&requests.Door{Site: h.site, Auth: h.login, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {
 		return web.Redirect(w, r, "/account") // which asks to sign in first where it must
 	})

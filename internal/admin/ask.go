@@ -32,17 +32,11 @@ type Form struct {
 	Words   string
 }
 
-// askLimit bounds what one network may send in.
-const (
-	askLimit  = 6
-	askWindow = time.Hour
-)
-
 // Ask takes the request form of somebody who is not signed in and returns the number of their request.
 //
 // Errors: fault.Invalid "address-invalid" (address), "why-missing" (why), "words-missing" (words, for Other alone),
-// "text-long" (words); fault.Throttled "too-many-requests".
-func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form) (number string, err error) {
+// "text-long" (words), "form-old" and "form-quick" (the proof); fault.Throttled "too-many-requests".
+func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form, proof Proof) (number string, err error) {
 	now := s.Clock()
 	realm, err := s.Realms.Realm(c.Realm)
 	if err != nil {
@@ -56,23 +50,21 @@ func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form) (number stri
 		return "", err
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
-		if ok, retry, err := tx.Reserve("ask:net:"+realm.ID+":"+c.Net(), askLimit, askWindow, now); err != nil {
+		var fresh bool
+		if number, fresh, err = s.proven(tx, c, proof, now); err != nil || !fresh {
 			return err
-		} else if !ok {
-			return fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
 		}
 		p, err := tx.PersonByAddress(realm.ID, address)
 		if err != nil && !fault.Of(err, fault.NotFound) {
 			return err
 		}
 		r := helpdesk.Request{
-			ID: newID(), Realm: realm.ID, Number: newNumber(), Organization: p.Organization, Address: address, Why: f.Why, Words: f.Words,
+			ID: newID(), Realm: realm.ID, Number: number, Organization: p.Organization, Address: address, Why: f.Why, Words: f.Words,
 			Channel: helpdesk.ByForm, Asked: 1, State: helpdesk.Open, Created: now,
 		}
 		if err := tx.AddHelpRequest(r); err != nil {
 			return err
 		}
-		number = r.Number
 		s.count("asked", r)
 		if err := tx.Audit(audit.Event{
 			Realm: realm.ID, At: now, Type: "request.asked", Actor: "anonymous", Person: p.ID, Organization: p.Organization,
@@ -89,8 +81,8 @@ func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form) (number stri
 		}
 		return s.task(tx, realm, p, r, c, now)
 	})
-	if fault.Of(err, fault.Exists) { // the number was taken
-		return s.Ask(ctx, c, f)
+	if fault.Of(err, fault.Exists) { // the number was taken: once in a million million, another form draws another
+		err = fault.New(fault.Invalid, "form-old")
 	}
 	return number, err
 }
@@ -131,7 +123,8 @@ func (s *Requests) task(tx RequestTx, realm *login.Realm, p directory.Person, r 
 	return nil
 }
 
-// AskFor takes the request form of somebody who is signed in. Errors are those of Ask, and fault.Exists "request-open".
+// AskFor takes the request form of somebody who is signed in. Errors are those of Ask but for
+// the proof, and fault.Exists "request-open".
 func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number string, err error) {
 	now := s.Clock()
 	if err := f.tidy(); err != nil {
@@ -139,6 +132,11 @@ func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number stri
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
 		p := by.Person
+		if ok, retry, err := tx.Reserve("ask:person:"+p.Realm+":"+p.ID, askLimit, askWindow, now); err != nil {
+			return err
+		} else if !ok {
+			return fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
+		}
 		if err := s.clear(tx, p, now); err != nil {
 			return err
 		}

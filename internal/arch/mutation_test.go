@@ -175,7 +175,7 @@ func f(tx login.Tx) any { return tx.AddSession } // BAD`},
 func f(tx login.Tx) error { return tx.AddCredential(authn.Credential{}) } // BAD`},
 	{"one-time secrets are spent in login alone", "internal/sample", `import ("doorward/internal/login"; "doorward/internal/authn"; "time")
 func f(tx login.Tx, now time.Time) error { return tx.UseOneTime("id", authn.Invite, now) } // BAD`},
-	{"derived single uses are spent in login, those of protocol messages in their door", "internal/sample", `import ("doorward/internal/login"; "time")
+	{"derived single uses are spent in login, those of protocol messages in their door, those of the request form in its use case", "internal/sample", `import ("doorward/internal/login"; "time")
 func f(tx login.Tx, now time.Time) (bool, error) { return tx.Spend("key", now) } // BAD`},
 	{"attempts are reserved by use cases, and by the protocol door for its own endpoints", "internal/sample", `import "doorward/internal/login"
 func f(tx login.Tx) error { return tx.Release("key") } // BAD`},

@@ -93,7 +93,8 @@ var Plan = map[string]Room{
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
 	"internal/web/requests": {doors, []string{
-		"internal/admin", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/web",
+		"internal/admin", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
+		"internal/web",
 	}},
 	"internal/web/signin": {doors, []string{
 		"internal/authn", "internal/authn/password", "internal/authn/totp", "internal/directory", "internal/fault",

@@ -22,6 +22,8 @@ var (
 	notMeIn  = regexp.MustCompile(`https://\S+/not-me/\S+`)
 	stopIn   = regexp.MustCompile(`https://\S+/requests/stop/\S+`)
 	numberIn = regexp.MustCompile(`\b[0-9A-Z]{4}-[0-9A-Z]{4}\b`)
+	stamps   = regexp.MustCompile(`data-now="[0-9]+"`)
+	linked   = regexp.MustCompile(`/language\?[^"]*`)
 )
 
 // family is an organization with an administrator and a member, and the mail so far taken away.

@@ -177,7 +177,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	r.Provider.MountEndpoints(site, mtls)
 	r.site, r.MTLS = site, site.MTLSHandler(mtls)
 	help.New(site).Mount(mux)
-	(&requests.Door{Site: site, Requests: r.Requests}).Mount(mux)
+	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"doorward/internal/fault"
 )
@@ -235,4 +237,22 @@ func cookie(all []*http.Cookie, name string) string {
 		return ""
 	}
 	return value
+}
+
+// asking is the cookie with the address that somebody who got stuck has typed, for the request form.
+const asking = "asking"
+
+// KeepAsking remembers the address of somebody who is led to the request form, for ten minutes and in this browser alone:
+// in the link it would stand in histories and logs.
+func KeepAsking(w http.ResponseWriter, address string) {
+	SetCookie(w, asking, base64.RawURLEncoding.EncodeToString([]byte(address)), 600)
+}
+
+// Asking is the address that KeepAsking has kept; empty for none.
+func Asking(r *http.Request) string {
+	b, err := base64.RawURLEncoding.DecodeString(Cookie(r, asking))
+	if err != nil || len(b) > 254 || !utf8.Valid(b) {
+		return ""
+	}
+	return string(b)
 }

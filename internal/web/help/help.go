@@ -31,6 +31,7 @@ func New(site *web.Site) *Door { return &Door{site} }
 func (d *Door) Mount(mux *http.ServeMux) {
 	d.site.Handle(mux, "GET /help", d.index)
 	d.site.Handle(mux, "GET /help/{slug}", d.article)
+	d.site.Handle(mux, "GET /help/article/{slug}", d.article) // those at whose address a form stands: request, administrator
 	d.site.Handle(mux, "GET /help/clock", d.clock)
 	d.site.Handle(mux, "GET /help/clock/now", d.now)
 	d.site.Handle(mux, "GET /help/authenticators", d.apps)

@@ -23,6 +23,13 @@ type Asking interface {
 	StopByLink(ctx context.Context, c login.Caller, token string) (admin.Stopping, error)
 	PeekDenial(ctx context.Context, realm, token string) (admin.Denial, error)
 	Deny(ctx context.Context, c login.Caller, token string) (admin.Denial, error)
+
+	Ask(ctx context.Context, c login.Caller, f admin.Form, p admin.Proof) (number string, err error)
+	AskFor(ctx context.Context, by login.By, f admin.Form) (number string, err error)
+	Challenge(realm string) string
+	Fresh(realm, challenge string) bool
+	Receipt(realm, number string) string
+	Received(realm, receipt string) (number string, ok bool)
 }
 
 var _ Asking = (*admin.Requests)(nil)
@@ -30,11 +37,17 @@ var _ Asking = (*admin.Requests)(nil)
 // Door shows the pages. It is safe for concurrent use.
 type Door struct {
 	Site     *web.Site
+	Auth     web.Authenticator
 	Requests Asking
 }
 
 // Mount adds the routes.
 func (d *Door) Mount(mux *http.ServeMux) {
+	d.Site.Handle(mux, "GET /help/request", d.askForm)
+	d.Site.Handle(mux, "POST /help/request", d.ask)
+	d.Site.Handle(mux, "GET /help/request/{receipt}", d.sent)
+	d.Site.Handle(mux, "GET /help/administrator", d.whoForm)
+	d.Site.Handle(mux, "POST /help/administrator", d.askWho)
 	d.Site.Handle(mux, "GET /requests/stop/{token}", d.stopPage)
 	d.Site.Handle(mux, "POST /requests/stop/{token}", d.stop)
 	d.Site.Handle(mux, "GET /not-me/{token}", d.denyPage)

@@ -58,6 +58,7 @@ func (d *Door) showStuck(w http.ResponseWriter, r *http.Request, v login.View, r
 	if !reasons[reason] {
 		reason = string(authn.NoWay)
 	}
+	web.KeepAsking(w, v.Flow.Address)
 	return stuckPage.Show(w, r, StuckPage{Reason: reason, Address: v.Flow.Address})
 }
 

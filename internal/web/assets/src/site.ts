@@ -9,11 +9,13 @@
 //   body[data-events=URL]                        a waiting page that is moved on by the server
 //   [data-scroll-end=ID]                         a text whose end was reached ticks a box
 //   [data-server-time]                           compares this device's clock with the server's
+//   form[data-work=TEXT data-bits]               a proof of work before a form is sent
 //   [data-print]                                 prints the page
 import { clock } from "./clock";
 import { countdowns } from "./countdown";
 import { copying, printing, revealing, strength } from "./forms";
 import { live } from "./live";
+import { proving } from "./proof";
 import { terms } from "./terms";
 
 document.getElementById("error-summary")?.focus();
@@ -21,6 +23,7 @@ revealing();
 copying();
 printing();
 strength();
+proving();
 countdowns();
 terms();
 clock();
