@@ -2,8 +2,6 @@ package rig
 
 import (
 	"context"
-	"crypto/sha256"
-	"math/bits"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,16 +17,6 @@ import (
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
 )
-
-// proven is what the script of the form does.
-func proven(challenge string) admin.Proof {
-	for i := 0; ; i++ {
-		sum := sha256.Sum256([]byte(challenge + "." + strconv.Itoa(i)))
-		if sum[0] == 0 && sum[1] == 0 || admin.ProofBits < 16 && bits.LeadingZeros8(sum[0]) >= admin.ProofBits {
-			return admin.Proof{Challenge: challenge, Answer: strconv.Itoa(i)}
-		}
-	}
-}
 
 // asks fills in a form of the ladder as a person without script does: it lies a while.
 func (r *Rig) asks(b *walker.Client, path string, fields map[string]string) *walker.Page {
@@ -106,7 +94,7 @@ func TestREQ_B59_TheFormIsKeptFromPrograms(t *testing.T) {
 		refused(err, "form-quick")
 		_, err = ask("203.0.113.1", admin.Proof{})
 		refused(err, "form-old")
-		_, err = ask("203.0.113.1", proven("1."+r.Requests.Challenge("elsewhere")))
+		_, err = ask("203.0.113.1", Prove("1."+r.Requests.Challenge("elsewhere")))
 		refused(err, "form-old")
 		old := fresh()
 		r.Clock.Advance(10*time.Minute + time.Second)
@@ -123,14 +111,14 @@ func TestREQ_B59_TheFormIsKeptFromPrograms(t *testing.T) {
 		}
 		refused(err, "too-many-requests")
 		for i := range 7 {
-			if _, err = ask("2001:db8::"+strconv.Itoa(i), proven(fresh().Challenge)); i < 6 && err != nil {
+			if _, err = ask("2001:db8::"+strconv.Itoa(i), r.Proof()); i < 6 && err != nil {
 				t.Fatal(err)
 			}
 		}
 		refused(err, "too-many-requests")
 
 		// The same form 64 times is one request.
-		before, p := len(r.inbox()), proven(fresh().Challenge)
+		before, p := len(r.inbox()), r.Proof()
 		numbers := make([]string, 64)
 		var all sync.WaitGroup
 		for i := range numbers {

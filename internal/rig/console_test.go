@@ -253,7 +253,7 @@ func TestSEC_H6_ATicketNamesNobodyUntilSomebodySaysWho(t *testing.T) {
 		h := newHouse(t, store)
 		ask := func(address string) string {
 			t.Helper()
-			_, err := h.Requests.Ask(context.Background(), login.Caller{Realm: h.Realm.ID, Network: "198.51.100.9"}, admin.Form{Address: address, Why: helpdesk.FactorLost, Words: "It fell into the lake"})
+			_, err := h.Requests.Ask(context.Background(), login.Caller{Realm: h.Realm.ID, Network: "198.51.100.9"}, admin.Form{Address: address, Why: helpdesk.FactorLost, Words: "It fell into the lake"}, h.Proof())
 			h.must(err)
 			var id string
 			h.Read(func(tx *sqlstore.Tx) error {

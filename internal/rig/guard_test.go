@@ -49,7 +49,7 @@ func newTown(t *testing.T, s *sqlstore.Store) *town {
 	w.invitedB, w.linkB = w.Invite(b, directory.Member, "Ines Birkenfeld", "ines@birkenfeld.example")
 	w.requestsB = map[string]string{}
 	for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
-		_, err := w.Requests.Ask(t.Context(), login.Caller{Realm: w.Realm.ID, Network: "198.51.100.9"}, admin.Form{Address: p.Address, Why: helpdesk.FactorLost, Words: "Birkenfeld"})
+		_, err := w.Requests.Ask(t.Context(), login.Caller{Realm: w.Realm.ID, Network: "198.51.100.9"}, admin.Form{Address: p.Address, Why: helpdesk.FactorLost, Words: "Birkenfeld"}, w.Proof())
 		if err != nil {
 			t.Fatal(err)
 		}

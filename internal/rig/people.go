@@ -1,12 +1,17 @@
 package rig
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
+	"math/bits"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"time"
 
+	"doorward/internal/admin"
 	"doorward/internal/directory"
 	"doorward/internal/mail"
 	"doorward/internal/rig/walker"
@@ -163,4 +168,18 @@ func (r *Rig) Holds(s *Somebody) string {
 		return err
 	})
 	return out
+}
+
+// Proof is what the script of the request form answers to a fresh challenge.
+func (r *Rig) Proof() admin.Proof { return Prove(r.Requests.Challenge(r.Realm.ID)) }
+
+// Prove does the work that a challenge asks for.
+func Prove(challenge string) admin.Proof {
+	for i := 0; ; i++ {
+		answer := strconv.Itoa(i)
+		sum := sha256.Sum256([]byte(challenge + "." + answer))
+		if bits.LeadingZeros64(binary.BigEndian.Uint64(sum[:8])) >= admin.ProofBits {
+			return admin.Proof{Challenge: challenge, Answer: answer}
+		}
+	}
 }
