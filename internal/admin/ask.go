@@ -36,7 +36,7 @@ type Form struct {
 //
 // Errors: fault.Invalid "address-invalid" (address), "why-missing" (why), "words-missing" (words, for Other alone),
 // "text-long" (words), "form-old" and "form-quick" (the proof); fault.Throttled "too-many-requests".
-func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form, proof Proof) (number string, err error) {
+func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form, proof helpdesk.Proof) (number string, err error) {
 	now := s.Clock()
 	realm, err := s.Realms.Realm(c.Realm)
 	if err != nil {
@@ -132,10 +132,8 @@ func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number stri
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
 		p := by.Person
-		if ok, retry, err := tx.Reserve("ask:person:"+p.Realm+":"+p.ID, askLimit, askWindow, now); err != nil {
+		if err := budget(tx, "ask:person:"+p.Realm+":"+p.ID, askLimit, now); err != nil {
 			return err
-		} else if !ok {
-			return fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
 		}
 		if err := s.clear(tx, p, now); err != nil {
 			return err

@@ -38,7 +38,7 @@ var Plan = map[string]Room{
 	"internal/clientcert": {nouns, []string{"internal/directory", "internal/token"}},
 	"internal/clientkeys": {nouns, []string{"internal/directory", "internal/fault", "internal/token"}},
 	"internal/directory":  {nouns, []string{"internal/fault", "internal/tomlfile"}},
-	"internal/helpdesk":   {nouns, []string{"internal/authn", "internal/directory", "internal/fault"}},
+	"internal/helpdesk":   {nouns, []string{"internal/authn", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/job":        {nouns, nil},
 	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/session":    {nouns, []string{"internal/authn", "internal/directory"}},
@@ -125,7 +125,7 @@ var Plan = map[string]Room{
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
-		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},

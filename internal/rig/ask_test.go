@@ -80,7 +80,7 @@ func TestREQ_B59_B42_KnownAndUnknownAddressesAskTheSame(t *testing.T) {
 func TestREQ_B59_TheFormIsKeptFromPrograms(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		r, _, max := family(t, store)
-		ask := func(network string, p admin.Proof) (string, error) {
+		ask := func(network string, p helpdesk.Proof) (string, error) {
 			return r.Requests.Ask(context.Background(), login.Caller{Realm: r.Realm.ID, Network: network}, admin.Form{Address: max.Is.Address, Why: helpdesk.PasswordLost}, p)
 		}
 		refused := func(err error, code string) {
@@ -89,12 +89,12 @@ func TestREQ_B59_TheFormIsKeptFromPrograms(t *testing.T) {
 				t.Errorf("%v, not %s", err, code)
 			}
 		}
-		fresh := func() admin.Proof { return admin.Proof{Challenge: r.Requests.Challenge(r.Realm.ID)} }
+		fresh := func() helpdesk.Proof { return helpdesk.Proof{Challenge: r.Requests.Challenge(r.Realm.ID, "")} }
 		_, err := ask("203.0.113.1", fresh())
 		refused(err, "form-quick")
-		_, err = ask("203.0.113.1", admin.Proof{})
+		_, err = ask("203.0.113.1", helpdesk.Proof{})
 		refused(err, "form-old")
-		_, err = ask("203.0.113.1", Prove("1."+r.Requests.Challenge("elsewhere")))
+		_, err = ask("203.0.113.1", Prove("1."+r.Requests.Challenge("elsewhere", "")))
 		refused(err, "form-old")
 		old := fresh()
 		r.Clock.Advance(10*time.Minute + time.Second)

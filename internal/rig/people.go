@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"doorward/internal/admin"
 	"doorward/internal/directory"
+	"doorward/internal/helpdesk"
 	"doorward/internal/mail"
 	"doorward/internal/rig/walker"
 	"doorward/internal/sqlstore"
@@ -171,15 +171,15 @@ func (r *Rig) Holds(s *Somebody) string {
 }
 
 // Proof is what the script of the request form answers to a fresh challenge.
-func (r *Rig) Proof() admin.Proof { return Prove(r.Requests.Challenge(r.Realm.ID)) }
+func (r *Rig) Proof() helpdesk.Proof { return Prove(r.Requests.Challenge(r.Realm.ID, "")) }
 
 // Prove does the work that a challenge asks for.
-func Prove(challenge string) admin.Proof {
+func Prove(challenge string) helpdesk.Proof {
 	for i := 0; ; i++ {
 		answer := strconv.Itoa(i)
 		sum := sha256.Sum256([]byte(challenge + "." + answer))
-		if bits.LeadingZeros64(binary.BigEndian.Uint64(sum[:8])) >= admin.ProofBits {
-			return admin.Proof{Challenge: challenge, Answer: answer}
+		if bits.LeadingZeros64(binary.BigEndian.Uint64(sum[:8])) >= helpdesk.ProofBits {
+			return helpdesk.Proof{Challenge: challenge, Answer: answer}
 		}
 	}
 }

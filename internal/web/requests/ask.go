@@ -94,17 +94,13 @@ func (d *Door) who(r *http.Request) (by login.By, ok bool, err error) {
 	return login.By{Signed: signed, Network: v.Network, Agent: v.Browser}, true, nil
 }
 
-// challenge is what the next form carries: the one that came, where it was not used and can still be.
+// challenge is what the next form carries: the one that came, where it can still be sent.
 func (d *Door) challenge(r *http.Request) Challenge {
-	realm, text := web.From(r).Realm.ID, r.PostFormValue("challenge")
-	if !d.Requests.Fresh(realm, text) {
-		text = d.Requests.Challenge(realm)
-	}
-	return Challenge{text, admin.ProofBits}
+	return Challenge{d.Requests.Challenge(web.From(r).Realm.ID, r.PostFormValue("challenge")), helpdesk.ProofBits}
 }
 
-func proof(r *http.Request) admin.Proof {
-	return admin.Proof{Challenge: r.PostFormValue("challenge"), Answer: r.PostFormValue("answer")}
+func proof(r *http.Request) helpdesk.Proof {
+	return helpdesk.Proof{Challenge: r.PostFormValue("challenge"), Answer: r.PostFormValue("answer")}
 }
 
 func (d *Door) askForm(w http.ResponseWriter, r *http.Request) error {

@@ -7,6 +7,7 @@ import (
 
 	"doorward/internal/admin"
 	"doorward/internal/fault"
+	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 	"doorward/internal/web"
 )
@@ -24,10 +25,9 @@ type Asking interface {
 	PeekDenial(ctx context.Context, realm, token string) (admin.Denial, error)
 	Deny(ctx context.Context, c login.Caller, token string) (admin.Denial, error)
 
-	Ask(ctx context.Context, c login.Caller, f admin.Form, p admin.Proof) (number string, err error)
+	Ask(ctx context.Context, c login.Caller, f admin.Form, p helpdesk.Proof) (number string, err error)
 	AskFor(ctx context.Context, by login.By, f admin.Form) (number string, err error)
-	Challenge(realm string) string
-	Fresh(realm, challenge string) bool
+	Challenge(realm, before string) string
 	Receipt(realm, number string) string
 	Received(realm, receipt string) (number string, ok bool)
 }
