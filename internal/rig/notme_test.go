@@ -257,3 +257,27 @@ func TestSEC_A1_H2_ALinkStopsARequestWithoutALogin(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has the mailbox alone, and with it the link of an approved request, is asked for the password and stays there.
+func TestREQ_B61_SEC_H2_TheLinkOfARequestIsNoLogin(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		r, ada, max := family(t, store)
+		before := r.Holds(max)
+		r.reset(ada, max, authn.TOTP)
+		link := one(t, r.Deliver(), max, "request-approved", linkIn)
+		thief := r.Browser("203.0.113.6")
+		page, err := thief.Get(link)
+		r.must(err)
+		if page.Status != http.StatusOK || !strings.Contains(page.Main(), "what you still have") {
+			t.Fatalf("%d: %s", page.Status, page.Main())
+		}
+		mind := r.Mind(max.Is.Address)
+		mind.Password = "not the one of before 17"
+		if page, err = mind.Walk(thief, page, walker.At("/account")); err == nil {
+			t.Fatalf("the link let somebody in: %s", page.URL)
+		}
+		if r.Holds(max) != before || r.Sessions(max) != 1 {
+			t.Errorf("%s, %d sessions; before %s", r.Holds(max), r.Sessions(max), before)
+		}
+	})
+}

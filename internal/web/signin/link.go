@@ -13,7 +13,7 @@ import (
 // links and run their scripts (SEC A-1), so no script presses it either.
 type LinkPage struct {
 	web.View
-	Purpose string // "set-up" or "password"
+	Purpose string // "set-up", "password" or "recovery"
 	Action  string // path of the link itself
 	Address string
 	Inviter string
@@ -26,6 +26,7 @@ var linkPage = web.Define(Pages, "link", web.Door,
 	web.Sample("set-up, nobody", LinkPage{Purpose: login.SetUp, Action: "/link/set-up/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(7 * 24 * time.Hour)}),
 	web.Sample("resumed", LinkPage{Purpose: login.SetUp, Action: "/link/set-up/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(2 * time.Hour), Resumes: true}),
 	web.Sample("password", LinkPage{Purpose: login.Password, Action: "/link/password/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(20 * time.Minute)}),
+	web.Sample("recovery", LinkPage{Purpose: login.Recover, Action: "/link/recovery/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(24 * time.Hour)}),
 	web.Sample("too often", LinkPage{Purpose: login.SetUp, Action: "/link/set-up/x", Address: "a.sample@northline.example"}).With(fault.New(fault.Throttled, "too-many-links").After(3*time.Minute)))
 
 // DeadLinkPage says why a link no longer opens anything and offers a new one.
@@ -43,7 +44,8 @@ func sampleDead(why, purpose string) web.SampleOf[DeadLinkPage] {
 var deadLinkPage = web.Define(Pages, "dead-link", web.Door,
 	sampleDead("link-used", login.SetUp), sampleDead("link-expired", login.SetUp), sampleDead("link-voided", login.SetUp),
 	sampleDead("link-unknown", login.SetUp), sampleDead("link-used", login.Password), sampleDead("link-expired", login.Password),
-	sampleDead("link-voided", login.Password))
+	sampleDead("link-voided", login.Password), sampleDead("link-used", login.Recover), sampleDead("link-expired", login.Recover),
+	sampleDead("link-voided", login.Recover), sampleDead("link-unknown", login.Recover))
 
 func (d *Door) peek(w http.ResponseWriter, r *http.Request) error {
 	return d.showLink(w, r, nil)

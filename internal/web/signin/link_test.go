@@ -87,7 +87,12 @@ func TestREQ_B15_ATypedCodeDoesWhatTheLinkDoes(t *testing.T) {
 	if !slices.Equal(f.purpose, []string{login.SetUp, login.Password}) {
 		t.Errorf("tried %v", f.purpose)
 	}
-	f.follow[login.Password] = unknown
+	f.purpose, f.follow[login.Password] = nil, unknown
+	leads(t, b.Post("/signin/code", url.Values{"code": {"k7qd-94mt"}}), "/signin/"+flowID)
+	if !slices.Equal(f.purpose, []string{login.SetUp, login.Password, login.Recover}) {
+		t.Errorf("tried %v", f.purpose)
+	}
+	f.follow[login.Recover] = unknown
 	wants(t, b.Post("/signin/code", url.Values{"code": {"k7qd-94mt"}}), 422, "do not know this code", `value="k7qd-94mt"`)
 	f.follow[login.SetUp] = fault.New(fault.Expired, "link-expired")
 	wants(t, b.Post("/signin/code", url.Values{"code": {"k7qd-94mt"}}), 422, "too old")

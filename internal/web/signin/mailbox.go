@@ -82,7 +82,7 @@ func (d *Door) typedCode(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) followTyped(w http.ResponseWriter, r *http.Request) error {
 	p := TypedCodePage{View: web.View{Back: "/signin"}, Code: r.PostFormValue("code")}
 	var err error
-	for _, purpose := range []string{login.SetUp, login.Password} {
+	for _, purpose := range []string{login.SetUp, login.Password, login.Recover} {
 		var v login.View
 		if v, err = d.Logins.Follow(r.Context(), caller(r), purpose, p.Code); err == nil {
 			return d.next(w, r, v)
