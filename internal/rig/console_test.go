@@ -24,9 +24,9 @@ type house struct {
 	agent, super, colleague *Somebody
 }
 
-func newHouse(t *testing.T, store *sqlstore.Store) *house {
+func newHouse(t *testing.T, store *sqlstore.Store, changes ...func(*directory.Realm)) *house {
 	t.Helper()
-	h := &house{Rig: New(t, store)}
+	h := &house{Rig: New(t, store, changes...)}
 	alder, staff := h.Organization("Alder Works", false), h.Organization("Northline Supply AG", true)
 	h.ada = h.Join(alder, directory.Administrator, "Ada Admin", "ada@alder.example")
 	h.ben = h.Join(alder, directory.Administrator, "Ben Admin", "ben@alder.example")
@@ -235,7 +235,7 @@ func TestSEC_THD2_AnImpostorRefusedTwiceRaisesTheAlarm(t *testing.T) {
 		for i, by := range []*Somebody{h.agent, h.colleague} {
 			p := h.opened(by)
 			if i == 1 { // the next agent sees what was refused, and why
-				h.says(p, true, "Earlier requests", "Hung up on the call back")
+				h.says(p, true, "Somebody was refused before", "Earlier requests", "Hung up on the call back")
 			}
 			p = h.send(by, p, "/refuse", "reason-refuse", "Hung up on the call back", "suspicious", "yes")
 			h.says(p, true, "Refused")
@@ -314,5 +314,20 @@ func TestREQ_B45_ShutOutAndLetInOnThePages(t *testing.T) {
 		h.SignIn(h.max, "192.0.2.10")
 		h.Invite(h.org(h.max), directory.Member, "Ina Invited", "ina@alder.example")
 		h.says(h.open(h.ada, "/console/people?state=unset", http.StatusOK), true, "ina@alder.example")
+	})
+}
+
+// Who could see that a request was chosen for a second look would stop it and open another one.
+func TestSEC_H2_ASecondLookIsNotToldBeforeTheFirstYes(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		h := newHouse(t, store, func(r *directory.Realm) { r.Requests.SecondLook = 100 })
+		p := h.opened(h.agent)
+		p = h.send(h.agent, p, "/check", "result-call-back", "passed", "note-call-back", "Reached her at the desk")
+		h.says(p, false, "Why two people", "Chosen at random")
+		p = h.send(h.agent, p, "/approve")
+		h.says(p, true, "Why two people", "Chosen at random")
+		if h.request(p).State != helpdesk.Open {
+			t.Error("one was enough")
+		}
 	})
 }

@@ -103,3 +103,13 @@ func (p RequestPage) Result(c helpdesk.Check) Pill {
 
 // Frozen says that somebody with a notice in hand froze the account, and that it is still shut.
 func (p RequestPage) Frozen() bool { return p.Case.Who.State.Shut() }
+
+// Refused is the newest earlier request about the person that was refused, nil for none: whoever decides now has to know.
+func (p RequestPage) Refused() *helpdesk.Request {
+	for i, e := range p.Case.Earlier {
+		if e.State == helpdesk.Refused {
+			return &p.Case.Earlier[i]
+		}
+	}
+	return nil
+}
