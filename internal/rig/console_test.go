@@ -158,7 +158,9 @@ func TestREQ_B40_B45_AnAdministratorHelpsOnThePages(t *testing.T) {
 
 		// Nobody helps themselves, and the history speaks in whole sentences.
 		h.open(h.ada, "/console/people/"+h.ada.Is.ID+"/reset", http.StatusForbidden)
-		h.says(h.open(h.ada, "/console/people/"+h.max.Is.ID, http.StatusOK), false, "{number}")
+		h.says(h.open(h.ada, "/console/people/"+h.max.Is.ID, http.StatusOK), false, "{number}", "⟦")
+		h.says(h.open(h.ada, "/console/people/"+h.ben.Is.ID, http.StatusOK), false, "⟦")
+		h.says(h.open(h.agent, "/console/people/"+h.max.Is.ID, http.StatusOK), true, "Link for a new set-up")
 	})
 }
 
@@ -245,6 +247,7 @@ func TestSEC_THD2_AnImpostorRefusedTwiceRaisesTheAlarm(t *testing.T) {
 		}
 		p := h.opened(h.agent)
 		h.says(p, true, "Why two people", "was refused in the last seven days")
+		h.says(h.open(h.agent, "/console/people/"+h.max.Is.ID, http.StatusOK), false, "⟦")
 	})
 }
 
