@@ -7,7 +7,8 @@
 //   - One page per kind and duty. A new kind adds a file here and a row in provePage or bindPage (flow.go).
 //   - GET changes nothing, a link from a mail least of all: scanners follow links (SEC A-1).
 //   - Three cookies, all __Host-, HttpOnly, Secure, SameSite=Lax: browser (ties a flow to this browser), session, device.
-//     They are written in keep alone. Codes and links never stand in a log: only route patterns are logged.
+//     They are written in keep alone; beside them, a page that leads to the request form leaves the typed address for ten
+//     minutes (web.KeepAsking). Codes and links never stand in a log: only route patterns are logged.
 //   - What a stranger sees does not depend on whether an address is known: same bytes, same status, same cookies.
 //   - A form that is shown again keeps what was typed, except passwords.
 //
