@@ -15,7 +15,7 @@ import (
 
 const (
 	daily   = 24 * time.Hour
-	lastFew = 20 // requests about a person that are looked at
+	lastFew = 100 // requests about a person that are looked at: more than openLimit lets through in helpdesk.Lately
 )
 
 // Check notes how one check of the caller went. It is added and never changed.
@@ -65,7 +65,14 @@ func (s *Requests) about(tx RequestTx, by login.By, act directory.Act, id string
 		return r, p, err
 	}
 	if r.Person == "" {
-		return r, p, s.aboutNobody(tx, by, act, r)
+		who, err := tx.PersonByAddress(r.Realm, r.Address)
+		if err != nil && !fault.Of(err, fault.NotFound) {
+			return r, p, err
+		}
+		if err := mayHandle(by.Person, act, who); err != nil {
+			return r, p, err
+		}
+		return r, who, fault.New(fault.Conflict, "request-nobody")
 	}
 	if p, err = tx.Person(r.Realm, r.Person); err != nil {
 		return r, p, err
@@ -73,33 +80,27 @@ func (s *Requests) about(tx RequestTx, by login.By, act directory.Act, id string
 	return r, p, directory.May(by.Person, act, p)
 }
 
-// aboutNobody says what the actor may do to a request that names an address only: what they may do to whoever has it; where
-// nobody has, the desk alone looks after it. The best answer is fault.Conflict "request-nobody".
-func (s *Requests) aboutNobody(tx RequestTx, by login.By, act directory.Act, r helpdesk.Request) error {
-	p, err := tx.PersonByAddress(r.Realm, r.Address)
+// mayHandle reports whether somebody may do an act about a request that names no person. who has its address; where nobody
+// has, it is for those who look after customers.
+func mayHandle(by directory.Person, act directory.Act, who directory.Person) error {
 	switch {
-	case err == nil:
-		err = directory.May(by.Person, act, p)
-	case !fault.Of(err, fault.NotFound):
-	case directory.MayOrganize(by.Person):
-		err = nil
-	case directory.MayListAll(by.Person):
-		err = fault.New(fault.Forbidden, "not-allowed")
-	default:
-		err = fault.New(fault.NotFound, "not-found")
+	case who.ID != "":
+		return directory.May(by, act, who)
+	case directory.MayOrganize(by):
+		return nil
+	case directory.MayListAll(by):
+		return fault.New(fault.Forbidden, "not-allowed")
 	}
-	if err != nil {
-		return err
-	}
-	return fault.New(fault.Conflict, "request-nobody")
+	return fault.New(fault.NotFound, "not-found")
 }
 
 // Approve says yes. The last yes that is needed makes the request a grant and sends the link that uses it; what the
 // person then has to show is the engine's business. version is that of the request the approver has seen: what changed
 // since is looked at first.
 //
-// Errors: those of helpdesk.MayApprove; fault.Invalid "checks-missing" with the ids; fault.Throttled "too-many-resets";
-// fault.Conflict "stale", "request-nobody", "request-no-way", "person-shut".
+// Errors: those of helpdesk.MayApprove; fault.Forbidden "factors-apart" for who approved lately that the person's other
+// factor goes; fault.Invalid "checks-missing" with the ids; fault.Throttled "too-many-resets"; fault.Conflict "stale",
+// "request-nobody", "request-no-way", "person-shut".
 func (s *Requests) Approve(ctx context.Context, by login.By, id string, version int64) (r helpdesk.Request, err error) {
 	now := s.Clock()
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
@@ -126,15 +127,18 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 	if !r.Everything && len(r.Kinds) == 0 {
 		return r, fault.New(fault.Conflict, "request-nobody") // nobody has said yet what it is about
 	}
-	c, err := s.judge(tx, by, r, p, now)
+	c, earlier, err := s.judge(tx, by, r, p, now)
 	if err != nil {
 		return r, err
+	}
+	if helpdesk.LetGo(by.Person.ID, r.Kinds, r.Everything, earlier, now) {
+		return r, fault.New(fault.Forbidden, "factors-apart")
 	}
 	if c.Beyond, err = s.spend(tx, by, r, now); err != nil {
 		return r, err
 	}
 	need := helpdesk.Compute(c)
-	if missing := r.Missing(need.Checks); len(missing) > 0 && by.Person.Role.Staff() {
+	if missing := r.Missing(mustPass(by.Person, need)); len(missing) > 0 {
 		return r, fault.New(fault.Invalid, "checks-missing", "checks", missing).In("checks")
 	}
 	r.Needed = max(r.Needed, need.Approvers)
@@ -174,29 +178,45 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 	return r, s.tell(tx, by, p, "request-approved", r, now)
 }
 
-// judge gathers what helpdesk.Compute decides from.
-func (s *Requests) judge(tx RequestTx, by login.By, r helpdesk.Request, p directory.Person, now time.Time) (helpdesk.Case, error) {
+// mustPass are the checks that have to pass before somebody approves: customers make none, what failed stands for them too.
+func mustPass(by directory.Person, need helpdesk.Need) []string {
+	if by.Role.Staff() {
+		return need.Checks
+	}
+	return nil
+}
+
+// judge gathers what helpdesk.Compute decides from, and the other requests about the person, newest first.
+func (s *Requests) judge(tx RequestTx, by login.By, r helpdesk.Request, p directory.Person, now time.Time) (helpdesk.Case, []helpdesk.Request, error) {
 	q := by.Realm.Requests.Strict()
 	c := helpdesk.Case{
 		Target: p, Kinds: r.Kinds, All: r.Everything, Required: q.Required(),
 		Cooling: time.Duration(q.Cooling) * time.Minute, Longer: time.Duration(q.Longer) * time.Hour,
 		Vouched: by.Person.Role == directory.Administrator && by.Person.Organization == p.Organization,
-		Sampled: int(s.Ring.Hash("second-look", r.ID)[0])*100 < q.SecondLook*256, // nobody can tell beforehand which
+		Sampled: s.sampled(r, q),
 	}
 	var err error
 	if c.Policy, c.Remains, err = s.policy(tx, by.Realm, p, r.Kinds, r.Everything); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	all, err := tx.HelpRequestsOf(p.Realm, p.ID, lastFew)
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	earlier := slices.DeleteFunc(all, func(e helpdesk.Request) bool { return e.ID == r.ID })
 	c.Failed, c.Refused = helpdesk.Suspect(earlier, now)
 	c.Failed = c.Failed || r.AnyFailed()
-	c.Both = helpdesk.Both(by.Person.ID, r.Kinds, r.Everything, earlier, now)
+	c.Both = helpdesk.Both(r.Kinds, r.Everything, earlier, now)
 	c.Again = helpdesk.Again(earlier, now)
-	return c, nil
+	for _, e := range earlier { // chosen, seen to be, stopped and asked for again: the second look is still owed
+		c.Sampled = c.Sampled || e.State == helpdesk.Cancelled && len(e.Approvals) > 0 && now.Sub(e.Created) < helpdesk.Lately && s.sampled(e, q)
+	}
+	return c, earlier, nil
+}
+
+// sampled reports whether a request was chosen for a second look. Nobody can tell beforehand which are.
+func (s *Requests) sampled(r helpdesk.Request, q directory.Requests) bool {
+	return int(s.Ring.Hash("second-look", r.ID)[0])*100 < q.SecondLook*256
 }
 
 // spend takes one of the approver's daily number (SEC H-2). An agent beyond it needs a second; an administrator waits.
@@ -237,6 +257,13 @@ func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdes
 		}
 		some = append(some, more...)
 	}
+	if !p.Role.Staff() {
+		more, err := tx.Administrators(p.Realm, p.Organization)
+		if err != nil {
+			return err
+		}
+		some = append(some, more...)
+	}
 	for _, o := range some {
 		if helpdesk.MayApprove(o, p, r, now) != nil {
 			continue
@@ -270,6 +297,9 @@ func (s *Requests) Refuse(ctx context.Context, by login.By, id string, version i
 		}
 		if r.State != helpdesk.Open {
 			return fault.New(fault.Conflict, "help-over")
+		}
+		if r.Person == "" && p.ID != "" { // whom the form named: the next who is asked about them sees it, and it counts
+			r.Person, r.Organization = p.ID, p.Organization
 		}
 		r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Refused, now, by.Person.ID, reason
 		if err := s.update(tx, &r); err != nil {
@@ -335,41 +365,53 @@ func (s *Requests) alarm(tx RequestTx, by login.By, p directory.Person, r helpde
 // themselves. Errors: fault.Conflict "help-over"; what directory.May returns.
 func (s *Requests) Cancel(ctx context.Context, by login.By, id, reason string) (r helpdesk.Request, err error) {
 	now := s.Clock()
-	err = s.Store.Write(ctx, func(tx RequestTx) error {
-		if r, err = tx.HelpRequest(by.Person.Realm, id); err != nil {
-			return err
-		}
-		p := by.Person
-		if r.Person != p.ID || r.Person == "" {
-			if r, p, err = s.about(tx, by, directory.ResetFactor, id); err != nil && !is(err, "request-nobody") {
+	err = insist(func() error {
+		return s.Store.Write(ctx, func(tx RequestTx) error {
+			if r, err = tx.HelpRequest(by.Person.Realm, id); err != nil {
 				return err
 			}
-		}
-		return s.stop(tx, by, r, p, directory.Line(reason), now)
+			p := by.Person
+			if r.Person != p.ID || r.Person == "" {
+				if r, p, err = s.about(tx, by, directory.ResetFactor, id); err != nil && !is(err, "request-nobody") {
+					return err
+				}
+			}
+			return s.stop(tx, by, &r, p, directory.Line(reason), now)
+		})
 	})
 	return r, err
 }
 
+// insist tries again where somebody else was quicker: what stops and freezes needs no second look at what changed, and a
+// crowd of other steps must not keep it from happening.
+func insist(do func() error) error {
+	for try := 0; ; try++ {
+		if err := do(); try == 8 || !is(err, "stale") && !fault.Of(err, fault.Exists) {
+			return err
+		}
+	}
+}
+
 // stop ends what is open or approved, and the link that was sent for it.
-func (s *Requests) stop(tx RequestTx, by login.By, r helpdesk.Request, p directory.Person, reason string, now time.Time) error {
+func (s *Requests) stop(tx RequestTx, by login.By, r *helpdesk.Request, p directory.Person, reason string, now time.Time) error {
 	if r.State != helpdesk.Open && r.State != helpdesk.Approved {
 		return fault.New(fault.Conflict, "help-over")
 	}
 	r.State, r.Closed, r.ClosedBy, r.ClosedWhy = helpdesk.Cancelled, now, by.Person.ID, reason
-	if err := s.update(tx, &r); err != nil {
+	if err := s.update(tx, r); err != nil {
 		return err
 	}
-	s.count("cancelled", r)
+	s.count("cancelled", *r)
 	if r.Person == "" {
-		e := by.Event(now, "request.cancelled", reason, facts(r))
+		e := by.Event(now, "request.cancelled", reason, facts(*r))
 		e.Person, e.Organization = "", r.Organization
 		return tx.Audit(e)
 	}
 	if _, err := tx.VoidOneTimes(r.Realm, r.Person, authn.Mail, login.Recover, now); err != nil {
 		return err
 	}
-	if err := tx.Audit(by.EventAbout(p, now, "request.cancelled", reason, facts(r))); err != nil {
+	if err := tx.Audit(by.EventAbout(p, now, "request.cancelled", reason, facts(*r))); err != nil {
 		return err
 	}
-	return s.tell(tx, by, p, "request-cancelled", r, now)
+	return s.tell(tx, by, p, "request-cancelled", *r, now)
 }

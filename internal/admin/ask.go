@@ -138,6 +138,9 @@ func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number stri
 		if err := s.clear(tx, p, now); err != nil {
 			return err
 		}
+		if err := s.pace(tx, p, now); err != nil {
+			return err
+		}
 		r := helpdesk.Request{
 			ID: newID(), Realm: p.Realm, Number: newNumber(), Person: p.ID, Organization: p.Organization, Address: p.Address, Why: f.Why,
 			Words: f.Words, Channel: helpdesk.ByAccount, Opener: p.ID, Asked: 1, State: helpdesk.Open, Created: now,
@@ -212,11 +215,13 @@ func (s *Requests) StopByLink(ctx context.Context, c login.Caller, token string)
 	if err != nil {
 		return st, err
 	}
-	err = s.Store.Write(ctx, func(tx RequestTx) error {
-		if st, err = s.stopping(tx, c.Realm, token); err != nil {
-			return err
-		}
-		return s.stop(tx, holder(realm, st.Person, c), st.Request, st.Person, "by-link", now)
+	err = insist(func() error {
+		return s.Store.Write(ctx, func(tx RequestTx) error {
+			if st, err = s.stopping(tx, c.Realm, token); err != nil {
+				return err
+			}
+			return s.stop(tx, holder(realm, st.Person, c), &st.Request, st.Person, "by-link", now)
+		})
 	})
 	return st, err
 }
@@ -286,24 +291,17 @@ func (s *Requests) Deny(ctx context.Context, c login.Caller, token string) (d De
 	if err != nil {
 		return d, err
 	}
-	for range denials {
-		err = s.Store.Write(ctx, func(tx RequestTx) error {
+	err = insist(func() error {
+		return s.Store.Write(ctx, func(tx RequestTx) error {
 			if d, err = s.denial(tx, c.Realm, token); err != nil || d.Number != "" {
 				return err
 			}
 			d.Number, err = s.freeze(tx, holder(realm, d.Person, c), d, now)
 			return err
 		})
-		if !fault.Of(err, fault.Exists) && !fault.Of(err, fault.Conflict) {
-			return d, err
-		}
-	}
+	})
 	return d, err
 }
-
-// denials is how often a freeze is tried where something else about the person changed at the same moment: whoever says
-// "not me" must not have to press twice.
-const denials = 8
 
 func (s *Requests) freeze(tx RequestTx, by login.By, d Denial, now time.Time) (string, error) {
 	p := d.Person

@@ -180,10 +180,7 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 		case c.Who.ID != "" && directory.May(by.Person, directory.SeeHistory, c.Who) != nil:
 			return unseen
 		}
-		able := directory.MayOrganize(by.Person)
-		if c.Who.ID != "" {
-			able = directory.May(by.Person, directory.ResetFactor, c.Who) == nil
-		}
+		able := mayHandle(by.Person, directory.ResetFactor, c.Who) == nil
 		c.MayRefuse = able && r.State == helpdesk.Open
 		c.MayStop = able && (r.State == helpdesk.Open || r.State == helpdesk.Approved)
 		c.MayName = able && r.State == helpdesk.Open && !r.Over(now) && c.Who.ID != "" && !r.Everything && len(r.Kinds) == 0
@@ -237,7 +234,7 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 	if c.Who.State.Shut() && c.Approving == nil {
 		c.Approving = fault.New(fault.Conflict, "person-shut")
 	}
-	facts, err := s.judge(tx, by, c.Request, c.Who, now)
+	facts, earlier, err := s.judge(tx, by, c.Request, c.Who, now)
 	if is(err, "request-no-way") {
 		c.NoWay, c.Approving = true, err
 		return nil
@@ -249,8 +246,9 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 		facts.Sampled = false // who saw it before the first yes would stop the request and open one that was not chosen
 	}
 	c.Need = helpdesk.Compute(facts)
-	if by.Person.Role.Staff() {
-		c.Missing = c.Request.Missing(c.Need.Checks)
+	c.Missing = c.Request.Missing(mustPass(by.Person, c.Need))
+	if c.Approving == nil && helpdesk.LetGo(by.Person.ID, c.Kinds, c.Everything, earlier, now) {
+		c.Approving = fault.New(fault.Forbidden, "factors-apart")
 	}
 	return nil
 }

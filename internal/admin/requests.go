@@ -55,11 +55,12 @@ type RequestStore interface {
 	Write(context.Context, func(RequestTx) error) error
 }
 
-// Bounds of what is typed.
+// Bounds of what is typed, and of how often somebody is asked about.
 const (
 	reasonLeast = 10
 	wordsMost   = 2000
 	noteLeast   = 3
+	openLimit   = 10 // requests opened about one person within a day
 )
 
 // Wish is what somebody opens for another person.
@@ -75,8 +76,10 @@ type Wish struct {
 // Open opens a request for another person. It approves nothing.
 //
 // Errors: what directory.May returns; fault.Invalid "reason-short" (field reason), "kinds-missing" (kinds), "channel-missing"
-// (channel); fault.Conflict "never-active" (an invitation is what helps), "person-shut" (the account must be enabled first),
-// "request-no-way" (the policy has no line that such a request could open); fault.Exists "request-open" with the number.
+// (channel), "text-long" (reason); fault.Conflict "never-active" (an invitation is what helps), "person-shut" (the account
+// must be enabled first), "request-no-way" (the policy has no line that such a request could open), "help-over" (the
+// ticket was closed); fault.NotFound for a ticket that is about somebody else; fault.Exists "request-open" with the number;
+// fault.Throttled "too-many-requests": about one person only so many are opened within a day.
 func (s *Requests) Open(ctx context.Context, by login.By, w Wish) (r helpdesk.Request, err error) {
 	now := s.Clock()
 	err = s.Store.Write(ctx, func(tx RequestTx) (err error) {
@@ -130,6 +133,9 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 	if err := s.clear(tx, p, now); err != nil {
 		return r, p, err
 	}
+	if err := s.pace(tx, p, now); err != nil {
+		return r, p, err
+	}
 	if _, _, err := s.policy(tx, by.Realm, p, w.Kinds, w.Everything); err != nil {
 		return r, p, err
 	}
@@ -143,13 +149,22 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 	fresh := func(r *helpdesk.Request) {
 		r.Person, r.Organization, r.Address, r.Kinds, r.Everything = p.ID, p.Organization, p.Address, w.Kinds, w.Everything
 		r.Why, r.Reason, r.Opener = why, w.Reason, by.Person.ID
+		r.Approvals, r.Needed = nil, 0 // a yes was to what was asked then
 	}
 	if w.Ticket != "" {
 		if r, err = tx.HelpRequest(by.Person.Realm, w.Ticket); err != nil {
 			return r, p, err
 		}
-		if r.State != helpdesk.Open || r.Person != "" && r.Person != p.ID || r.Address != p.Address {
+		if r.Person != "" && r.Person != p.ID || r.Address != p.Address {
+			return r, p, fault.New(fault.NotFound, "not-found")
+		}
+		if r.State != helpdesk.Open || r.Over(now) {
 			return r, p, fault.New(fault.Conflict, "help-over")
+		}
+		if live, err := tx.HelpRequestsLive(p.Realm, p.ID); err != nil {
+			return r, p, err
+		} else if len(live) > 0 && live[0].ID != r.ID {
+			return r, p, fault.New(fault.Exists, "request-open", "number", live[0].Number)
 		}
 		fresh(&r)
 		err = s.update(tx, &r)
@@ -169,6 +184,16 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 		return r, p, err
 	}
 	return r, p, s.tell(tx, by, p, "request-opened", r, now)
+}
+
+// pace counts what is opened about a person. Without it, asking again and again would push what was refused out of the
+// newest requests, which are what the next decision looks at.
+func (s *Requests) pace(tx RequestTx, p directory.Person, now time.Time) error {
+	ok, retry, err := tx.Reserve("request:"+p.ID, openLimit, daily, now)
+	if err == nil && !ok {
+		err = fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
+	}
+	return err
 }
 
 // lockable reports whether kinds name something that can be enrolled anew, each once.
@@ -234,15 +259,22 @@ func (s *Requests) policy(tx RequestTx, realm *login.Realm, p directory.Person, 
 		}
 	}
 	once := []authn.Kind{authn.Mail, authn.Call, authn.Spoken}
+	remains = true
 	for n := 1; n <= 2; n++ {
 		g := authn.Grant{ID: "wish", Kinds: kinds, Any: everything, Approvers: n}
 		if !authn.Helps(rules, who, g, slices.Concat(left, once)...) {
 			continue
 		}
-		remains := !authn.Helps(rules, who, g, once...) && !authn.Helps(rules, who, g, slices.Concat(left, once[1:])...)
-		return n, remains, nil
+		if approvers == 0 {
+			approvers = n
+		}
+		// Two may approve where one would do, and open what one does not: that way counts as well.
+		remains = remains && !authn.Helps(rules, who, g, once...) && !authn.Helps(rules, who, g, slices.Concat(left, once[1:])...)
 	}
-	return 0, false, fault.New(fault.Conflict, "request-no-way")
+	if approvers == 0 {
+		return 0, false, fault.New(fault.Conflict, "request-no-way")
+	}
+	return approvers, remains, nil
 }
 
 // update stores a request and moves its version on.

@@ -16,17 +16,18 @@ import (
 //     grant2: two), and never fewer: a request that no line of the policy could use is refused at once.
 //   - Q2 Two approvers, whatever the policy says: for an administrator or staff; for everything; where a check about
 //     this person failed, or a request was refused, in the last seven days; for a share of all others that nobody can
-//     predict; for a second grant within a day; and beyond an agent's daily number.
+//     predict, nor shake off by asking again; for a second grant within a day; and beyond an agent's daily number.
 //   - Q3 An approver is not the person, not below them, and no two approvals are of one person. Who opened a request may
 //     be the first to approve it, never the second. The second is of a higher role than agent where the first was an
 //     agent (directory.Approve).
 //   - Q4 Every required check of the realm has passed, with a note, before anybody of staff approves. An administrator
-//     who vouches for a person of their own organization gives a reason instead: they know them. A failed check stands
-//     until the same check passed at the hands of somebody else.
+//     who vouches for a person of their own organization gives a reason instead: they know them. A failed check, required
+//     or not, stands until the same check passed at the hands of somebody who never failed it; before that nobody
+//     approves, whoever they are.
 //   - Q5 The cooling-off runs from the last approval. It is nothing where the person still has to show something that
 //     remains, and their mailbox; otherwise an hour, and a day for administrators and staff.
 //   - Q6 Nobody approves that the same person's password and their second factor go within 72 hours of each other: the
-//     second of the two needs two others.
+//     second of the two needs two, and neither is somebody who approved the first.
 //   - Q7 An approval counts as long as its approver could still give it: who was disabled or demoted since, does not.
 //   - Q8 One request per person at a time. Cancelling works until the grant is used up, by a link without a login.
 
@@ -44,14 +45,14 @@ type Case struct {
 	Kinds    []authn.Kind
 	All      bool
 	Policy   int           // approvers that the policy asks for, 1 or 2
-	Remains  bool          // something that the person holds is not named, and every way asks for the mailbox
+	Remains  bool          // however many approve, every way asks for something that the person holds and for the mailbox
 	Vouched  bool          // the first approver is an administrator of the person's own organization
 	Failed   bool          // a check about this person failed lately
 	Refused  bool          // a request about them was refused lately
 	Sampled  bool          // chosen for a second look
 	Beyond   bool          // the approver's daily number is used up
-	Again    bool          // somebody was let in this way within a day already
-	Both     bool          // the same approver let the other factor go within 72 hours
+	Again    bool          // there was a grant for them within a day already
+	Both     bool          // the other factor was let go within 72 hours, or both go now
 	Required []string      // checks the realm requires for this case
 	Cooling  time.Duration // where nothing that remains is shown
 	Longer   time.Duration // the same for administrators and staff
@@ -88,28 +89,30 @@ func Compute(c Case) Need {
 	return n
 }
 
-// Missing are the required checks that have not passed. A check that failed counts as passed only when somebody else than
-// who failed it passed it afterwards (Q4).
+// Missing are the checks that have to pass yet: the required ones, and whichever failed. A check that failed counts as
+// passed only when its last word is a pass by somebody who never failed it (Q4).
 func (r Request) Missing(required []string) []string {
-	var out []string
-	for _, rule := range required {
-		var last *Check
-		var failedBy string
-		for i := range r.Checks {
-			c := &r.Checks[i]
-			if c.Rule != rule {
-				continue
-			}
-			if c.Result == Failed {
-				failedBy = c.By
-			}
-			last = c
-		}
-		if last == nil || last.Result != Passed || failedBy != "" && last.By == failedBy {
-			out = append(out, rule)
+	rules := slices.Clone(required)
+	for _, c := range r.Checks {
+		if c.Result == Failed && !slices.Contains(rules, c.Rule) {
+			rules = append(rules, c.Rule)
 		}
 	}
-	return out
+	return slices.DeleteFunc(rules, r.passed)
+}
+
+func (r Request) passed(rule string) bool {
+	var last Check
+	failed := map[string]bool{}
+	for _, c := range r.Checks {
+		if c.Rule != rule {
+			continue
+		}
+		if last = c; c.Result == Failed {
+			failed[c.By] = true
+		}
+	}
+	return last.Result == Passed && !failed[last.By]
 }
 
 // AnyFailed reports whether a check of the request failed at any time.
@@ -181,30 +184,47 @@ func categories(kinds []authn.Kind) (all authn.Category) {
 	return all
 }
 
-// FactorsApart is how far apart one approver may let go of a person's password and their second factor (SEC H-3).
+// FactorsApart is how far apart a person's password and their second factor may be let go (SEC H-3).
 const FactorsApart = 72 * time.Hour
 
-// Both reports whether, with this request, one approver would have let go of what somebody knows and of what they have
-// within FactorsApart; earlier are the other requests about the person.
-func Both(by string, kinds []authn.Kind, all bool, earlier []Request, now time.Time) bool {
-	mine := categories(kinds)
-	if all || mine == authn.Knowledge|authn.Possession {
+// Both reports whether, with this request, what somebody knows and what they have would both have been let go within
+// FactorsApart; earlier are the other requests about the person.
+func Both(kinds []authn.Kind, all bool, earlier []Request, now time.Time) bool {
+	if all || categories(kinds) == authn.Knowledge|authn.Possession {
 		return true
 	}
-	for _, e := range earlier {
-		for _, a := range e.Approvals {
-			if a.By == by && now.Sub(a.At) < FactorsApart && categories(e.Kinds)|mine != mine {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(earlier, func(e Request) bool {
+		return !e.From.IsZero() && other(kinds, e) && slices.ContainsFunc(e.Approvals, func(a Approval) bool { return now.Sub(a.At) < FactorsApart })
+	})
 }
 
-// Again reports whether a grant about the person was used within a day (SEC H-2).
+// LetGo reports whether somebody approved that the other factor goes, within FactorsApart: they do not approve this one,
+// not even as one of two. What came of the other request does not matter.
+func LetGo(by string, kinds []authn.Kind, all bool, earlier []Request, now time.Time) bool {
+	return slices.ContainsFunc(earlier, func(e Request) bool {
+		return (all || e.Everything || other(kinds, e)) && slices.ContainsFunc(e.Approvals, func(a Approval) bool {
+			return a.By == by && now.Sub(a.At) < FactorsApart
+		})
+	})
+}
+
+// other reports whether an earlier request names something that kinds do not prove.
+func other(kinds []authn.Kind, e Request) bool {
+	mine := categories(kinds)
+	return e.Everything || categories(e.Kinds)|mine != mine
+}
+
+// Again reports whether there was a grant about the person within a day, used or not (SEC H-2).
 func Again(earlier []Request, now time.Time) bool {
 	return slices.ContainsFunc(earlier, func(e Request) bool {
-		return e.State == Done && len(e.Approvals) > 0 && now.Sub(e.Closed) < 24*time.Hour
+		if e.From.IsZero() || len(e.Approvals) == 0 {
+			return false
+		}
+		last := e.Approvals[len(e.Approvals)-1].At
+		if e.State == Done && e.Closed.After(last) {
+			last = e.Closed
+		}
+		return now.Sub(last) < 24*time.Hour
 	})
 }
 
