@@ -246,7 +246,7 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 		facts.Sampled = false // who saw it before the first yes would stop the request and open one that was not chosen
 	}
 	c.Need = helpdesk.Compute(facts)
-	c.Missing = c.Request.Missing(mustPass(by.Person, c.Need))
+	c.Missing = c.Request.Missing(mustPass(by.Person, c.Request, c.Need))
 	if c.Approving == nil && helpdesk.LetGo(by.Person.ID, c.Kinds, c.Everything, earlier, now) {
 		c.Approving = fault.New(fault.Forbidden, "factors-apart")
 	}

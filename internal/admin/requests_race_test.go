@@ -199,7 +199,7 @@ func TestSEC_Races_FreezingWins(t *testing.T) {
 		n := got(atOnce(func(i int) error {
 			switch i % 4 {
 			case 0:
-				_, _, err := s.Deny(ctx, login.Caller{Realm: d.realm.ID, Network: "198.51.100.1"}, token)
+				_, err := s.Deny(ctx, login.Caller{Realm: d.realm.ID, Network: "198.51.100.1"}, token)
 				if err != nil {
 					return fmt.Errorf("deny: %w", err)
 				}

@@ -431,7 +431,7 @@ func TestREQ_B40_WhatIsRefusedAndInWhichWords(t *testing.T) {
 			if _, err := s.StopByLink(ctx, caller(1), token); code(err) != "link-unknown" {
 				t.Errorf("a link %q stops: %v", token, err)
 			}
-			if _, _, err := s.Deny(ctx, caller(1), token); code(err) != "link-unknown" {
+			if _, err := s.Deny(ctx, caller(1), token); code(err) != "link-unknown" {
 				t.Errorf("a link %q freezes: %v", token, err)
 			}
 		}
@@ -472,14 +472,14 @@ func TestSEC_H6_AFailedCheckStopsAnAdministratorToo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		check(agent, "second-person", helpdesk.Failed)
+		check(agent, "call-back", helpdesk.Failed)
 		for range 2 {
 			if _, err := s.Approve(ctx, ada, r.ID, r.Version); code(err) != "checks-missing" {
 				t.Errorf("beside a failed check: %v", err)
 			}
-			check(agent, "second-person", helpdesk.Passed) // who failed it
+			check(agent, "call-back", helpdesk.Passed) // who failed it
 		}
-		check(ina, "second-person", helpdesk.Passed)
+		check(ina, "call-back", helpdesk.Passed)
 		if got, err := s.Approve(ctx, ada, r.ID, r.Version); err != nil || got.State != helpdesk.Open || got.Needed != 2 {
 			t.Errorf("after another passed it: %+v, %v", got, err)
 		}
@@ -709,11 +709,11 @@ func TestSEC_H7_ADenialFreezesEveryTime(t *testing.T) {
 			t.Helper()
 			m := login.Notice(d.realm.Realm, max.Person, max.Person, "factor-added", d.now, "", "", map[string]string{"factor": "x", "kind": "totp"})
 			d.write(func(tx *sqlstore.Tx) error { return tx.Enqueue(m) })
-			_, number, err := s.Deny(ctx, caller, mail.DenialToken(testdb.Ring(), d.realm.ID, m.ID))
+			denied, err := s.Deny(ctx, caller, mail.DenialToken(testdb.Ring(), d.realm.ID, m.ID))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return number
+			return denied.Number
 		}
 		state := func() (p directory.Person) {
 			d.write(func(tx *sqlstore.Tx) (err error) { p, err = tx.Person(d.realm.ID, max.Person.ID); return err })

@@ -21,9 +21,9 @@ import (
 //     be the first to approve it, never the second. The second is of a higher role than agent where the first was an
 //     agent (directory.Approve).
 //   - Q4 Every required check of the realm has passed, with a note, before anybody of staff approves. An administrator
-//     who vouches for a person of their own organization gives a reason instead: they know them. A failed check, required
-//     or not, stands until the same check passed at the hands of somebody who never failed it; before that nobody
-//     approves, whoever they are.
+//     who vouches for a person of their own organization gives a reason instead: they know them. A required check that
+//     failed stands until the same check passed at the hands of somebody who never failed it; before that nobody
+//     approves, whoever they are. An optional one that failed brings a second approver.
 //   - Q5 The cooling-off runs from the last approval. It is nothing where the person still has to show something that
 //     remains, and their mailbox; otherwise an hour, and a day for administrators and staff.
 //   - Q6 Nobody approves that the same person's password and their second factor go within 72 hours of each other: the
@@ -89,16 +89,15 @@ func Compute(c Case) Need {
 	return n
 }
 
-// Missing are the checks that have to pass yet: the required ones, and whichever failed. A check that failed counts as
-// passed only when its last word is a pass by somebody who never failed it (Q4).
+// Missing are the required checks that have not passed. A check that failed counts as passed only when its last word is a
+// pass by somebody who never failed it (Q4).
 func (r Request) Missing(required []string) []string {
-	rules := slices.Clone(required)
-	for _, c := range r.Checks {
-		if c.Result == Failed && !slices.Contains(rules, c.Rule) {
-			rules = append(rules, c.Rule)
-		}
-	}
-	return slices.DeleteFunc(rules, r.passed)
+	return slices.DeleteFunc(slices.Clone(required), r.passed)
+}
+
+// Failed reports whether a check of the rule failed at any time.
+func (r Request) Failed(rule string) bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Rule == rule && c.Result == Failed })
 }
 
 func (r Request) passed(rule string) bool {
