@@ -180,7 +180,7 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 		case c.Who.ID != "" && directory.May(by.Person, directory.SeeHistory, c.Who) != nil:
 			return unseen
 		}
-		able := mayHandle(by.Person, directory.ResetFactor, c.Who) == nil
+		able := directory.MayHandle(by.Person, directory.ResetFactor, c.Who) == nil
 		c.MayRefuse = able && r.State == helpdesk.Open
 		c.MayStop = able && (r.State == helpdesk.Open || r.State == helpdesk.Approved)
 		c.MayName = able && r.State == helpdesk.Open && !r.Over(now) && c.Who.ID != "" && !r.Everything && len(r.Kinds) == 0
@@ -246,7 +246,7 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 		facts.Sampled = false // who saw it before the first yes would stop the request and open one that was not chosen
 	}
 	c.Need = helpdesk.Compute(facts)
-	c.Missing = c.Request.Missing(mustPass(by.Person, c.Request, c.Need))
+	c.Missing = c.Request.Missing(helpdesk.MustPass(by.Person, c.Request, c.Need))
 	if c.Approving == nil && helpdesk.LetGo(by.Person.ID, c.Kinds, c.Everything, earlier, now) {
 		c.Approving = fault.New(fault.Forbidden, "factors-apart")
 	}

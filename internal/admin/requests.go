@@ -121,7 +121,7 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 		return r, p, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
 	case utf8.RuneCountInString(w.Reason) > wordsMost:
 		return r, p, fault.New(fault.Invalid, "text-long", "max", wordsMost).In("reason")
-	case !w.Everything && !lockable(w.Kinds):
+	case !w.Everything && !helpdesk.Lockable(w.Kinds):
 		return r, p, fault.New(fault.Invalid, "kinds-missing").In("kinds")
 	case !slices.Contains(helpdesk.Channels, w.Channel):
 		return r, p, fault.New(fault.Invalid, "channel-missing").In("channel")
@@ -194,16 +194,6 @@ func (s *Requests) pace(tx RequestTx, p directory.Person, now time.Time) error {
 		err = fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
 	}
 	return err
-}
-
-// lockable reports whether kinds name something that can be enrolled anew, each once.
-func lockable(kinds []authn.Kind) bool {
-	for i, k := range kinds {
-		if info, ok := authn.Info(k); !ok || !info.Held || k == authn.Recovery || slices.Contains(kinds[:i], k) {
-			return false
-		}
-	}
-	return len(kinds) > 0
 }
 
 // clear closes a request about a person whose time is over, so that a new one can be opened.

@@ -173,3 +173,17 @@ func MayListAll(actor Person) bool { return actor.State == Active && actor.Role.
 func MayOrganize(actor Person) bool {
 	return actor.State == Active && slices.Contains([]Role{Agent, Supervisor, Owner}, actor.Role)
 }
+
+// MayHandle reports whether somebody may do an act about a request that names no person. who has its address; where nobody
+// has, it is for those who look after customers.
+func MayHandle(by Person, act Act, who Person) error {
+	switch {
+	case who.ID != "":
+		return May(by, act, who)
+	case MayOrganize(by):
+		return nil
+	case MayListAll(by):
+		return fault.New(fault.Forbidden, "not-allowed")
+	}
+	return fault.New(fault.NotFound, "not-found")
+}

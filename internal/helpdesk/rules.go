@@ -244,3 +244,21 @@ func Suspect(earlier []Request, now time.Time) (failed, refused bool) {
 	}
 	return failed, refused
 }
+
+// MustPass are the checks that have to pass before somebody approves: customers make none, what failed stands for them too.
+func MustPass(by directory.Person, r Request, need Need) []string {
+	if by.Role.Staff() {
+		return need.Checks
+	}
+	return slices.DeleteFunc(slices.Clone(need.Checks), func(rule string) bool { return !r.Failed(rule) })
+}
+
+// Lockable reports whether kinds name something that can be enrolled anew, each once.
+func Lockable(kinds []authn.Kind) bool {
+	for i, k := range kinds {
+		if info, ok := authn.Info(k); !ok || !info.Held || k == authn.Recovery || slices.Contains(kinds[:i], k) {
+			return false
+		}
+	}
+	return len(kinds) > 0
+}
