@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +49,74 @@ func sessionCheck(f *floorServer, s *site) ([]result, error) {
 		}
 		ours = append(ours, d)
 	}
-	return []result{compared("7", "session check (a live session at the sign-in: where to, no page)", median(floor), median(ours), 1.5)}, nil
+	out := []result{compared("7", "session check (a live session at the sign-in: where to, no page)", median(floor), median(ours), 1.5)}
+	var passes []string
+	for _, session := range s.cookies[:8] {
+		pass, err := s.enter(c, session)
+		if err != nil {
+			return out, err
+		}
+		passes = append(passes, pass)
+	}
+	r, err := beside(f, s, "7", "forward-auth check (may pass, with the assertion)", 4000, 1.5,
+		func(i int) error {
+			return send(f.client, request(http.MethodGet, floorURL+"/session", "", fmt.Sprintf("%043d", i%1000)), http.StatusNoContent)
+		},
+		func(i int) error {
+			req := asksAbout("/forward-auth/check", "/page")
+			req.Header.Set("Cookie", "__Host-doorward="+passes[i%len(passes)])
+			return send(c, req, http.StatusOK)
+		})
+	return append(out, r), err
+}
+
+// guardedHost is an application behind a proxy that asks.
+const guardedHost = "guarded.localhost"
+
+// asksAbout is a proxy's request about one for a page of the guarded host.
+func asksAbout(path, page string) *http.Request {
+	req := request(http.MethodGet, siteURL+path, "", "")
+	for name, value := range map[string]string{
+		"X-Forwarded-Method": http.MethodGet, "X-Forwarded-Proto": "https", "X-Forwarded-Host": guardedHost, "X-Forwarded-Uri": page,
+		"X-Forwarded-For": "198.18.255.1", "Accept": "text/html",
+	} {
+		req.Header.Set(name, value)
+	}
+	return req
+}
+
+// enter comes to the guarded host with a live session, as a browser behind a proxy does, and returns the cookie that opens it.
+func (s *site) enter(c *http.Client, session string) (string, error) {
+	u := &url.URL{Scheme: "https", Host: guardedHost, Path: "/page"}
+	jar := map[string]map[string]string{guardedHost: {}, "shop.localhost": {"__Host-session": session}}
+	for range 10 {
+		req := request(http.MethodGet, siteURL+u.RequestURI(), "", "")
+		if strings.HasPrefix(u.Path, "/.doorward/") {
+			req = asksAbout(u.RequestURI(), u.RequestURI())
+		} else if u.Host == guardedHost {
+			req = asksAbout("/forward-auth/check", u.RequestURI())
+		}
+		for name, value := range jar[u.Host] {
+			req.AddCookie(&http.Cookie{Name: name, Value: value})
+		}
+		res, err := c.Do(req)
+		if err != nil {
+			return "", err
+		}
+		res.Body.Close()
+		for _, k := range res.Cookies() {
+			jar[u.Host][k.Name] = k.Value
+		}
+		if res.StatusCode == http.StatusOK && u.Host == guardedHost {
+			return jar[guardedHost]["__Host-doorward"], nil
+		}
+		to, err := u.Parse(res.Header.Get("Location"))
+		if err != nil || res.Header.Get("Location") == "" || jar[to.Host] == nil {
+			return "", fmt.Errorf("%s: status %d leads to %v, %v", u, res.StatusCode, to, err)
+		}
+		u = to
+	}
+	return "", fmt.Errorf("%s leads round", u)
 }
 
 // check asks with a live session for the sign-in page, which leads on at once.

@@ -36,7 +36,13 @@ redirect_uris = [%q]
 grants = ["authorization_code", "refresh_token", "client_credentials"]
 scopes = ["openid", "profile", "email", "organization"]
 first_party = true
-`, clientID, hex.EncodeToString(sum[:]), callback)
+
+[[relying_party]]
+id = "guarded"
+name = "Guarded"
+home = "https://%s/"
+hosts = [%q]
+`, clientID, hex.EncodeToString(sum[:]), callback, guardedHost, guardedHost)
 }
 
 // provider measures rows 1, 2, 4, 5 and 6 that were asked for.

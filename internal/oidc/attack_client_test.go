@@ -217,6 +217,33 @@ func TestSEC_O6_ARefreshNeverWidens(t *testing.T) {
 	})
 }
 
+// A refresh token names its authorization, and that opens nothing: it is known as a whole, in one spelling, or not at all.
+// Whoever tries with the name of another's changes nothing of it.
+func TestSEC_J2_WhatARefreshTokenNamesOpensNothing(t *testing.T) {
+	eachStreet(t, func(t *testing.T, s *street) {
+		b := s.SignIn(s.anna, "192.0.2.60")
+		held := []string{s.tokens(b, s.anna.Mind)["refresh_token"].(string), s.tokens(b, s.anna.Mind)["refresh_token"].(string)}
+		one, first, _ := strings.Cut(held[0], ".")
+		two, second, _ := strings.Cut(held[1], ".")
+		if one == two || first == second || first == "" || second == "" {
+			t.Fatal(held)
+		}
+		for _, made := range []string{
+			one + "." + second, two + "." + first, one + ".", one, "." + first, first, strings.ToUpper(one) + "." + first,
+			held[0] + ".", held[0] + "=", " " + held[0], one + ".." + first, two + "." + held[0],
+		} {
+			if status, got := s.refresh(made); status != http.StatusBadRequest || got["error"] != "invalid_grant" {
+				t.Errorf("%q: %d %v", made, status, got)
+			}
+		}
+		for _, whole := range held {
+			if status, got := s.refresh(whole); status != http.StatusOK {
+				t.Errorf("%d %v", status, got)
+			}
+		}
+	})
+}
+
 // What one client holds is nothing in the hands of another: not redeemed, not ended, not told about.
 func TestSEC_O4_WhatIsAnothersIsNothing(t *testing.T) {
 	eachStreet(t, func(t *testing.T, s *street) {

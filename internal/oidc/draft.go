@@ -35,7 +35,7 @@ func (p *Provider) draft(c *call, rp directory.RelyingParty, s token.Standing, s
 		d.access.Organization, d.access.Roles = s.Organization.ID, []string{string(s.Person.Role)}
 	}
 	if rp.May(directory.GrantRefresh) {
-		d.out.Refresh = newHandle()
+		d.out.Refresh = s.ID + "." + newHandle()
 	}
 	if !slices.Contains(scopes, token.ScopeOpenID) {
 		return d, nil

@@ -182,7 +182,7 @@ func (p *Provider) metadata(realm *login.Realm) ([]byte, error) {
 		"userinfo_signing_alg_values_supported":            algs,
 		"token_endpoint_auth_methods_supported":            methods,
 		"token_endpoint_auth_signing_alg_values_supported": token.ClientAlgs(false),
-		"introspection_endpoint_auth_methods_supported":    methods,
+		"introspection_endpoint_auth_methods_supported":    slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == directory.AuthNone }),
 		"revocation_endpoint_auth_methods_supported":       methods,
 		"code_challenge_methods_supported":                 []string{"S256"},
 		"dpop_signing_alg_values_supported":                token.ProofAlgs,

@@ -135,14 +135,30 @@ func (p *Provider) redeem(c *call, rp directory.RelyingParty, once token.Once, p
 
 // refresh turns a refresh token into new ones. The answer to its first use is given again for ten seconds, so that a
 // client that lost it is not thrown out; after that, a second use ends the authorization.
+//
+// A token names its authorization, and it is kept by the hash of the whole: what it names is what it was issued of, or the
+// token is unknown. So the first try does not look for it before it uses it up; whatever does not work is tried again from
+// what is stored, and only that is answered.
 func (p *Provider) refresh(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof) (out issued, err error) {
 	asked, err := token.ParseScope(c.params["scope"])
 	if err != nil {
 		return out, err
 	}
 	hash := p.hash("refresh", secret.Text(c.params["refresh_token"]))
+	old := token.Refresh{Realm: c.realm.ID, Client: rp.ID}
+	old.Authorization, _, _ = strings.Cut(c.params["refresh_token"], ".")
+	if out, err = p.renew(c, rp, once, proof, hash, asked, old); err == nil {
+		return out, nil
+	}
 	for range 4 {
-		if out, err = p.renew(c, rp, once, proof, hash, asked); !fault.Of(err, fault.Conflict) {
+		err = p.Store.Read(c.r.Context(), func(tx Tx) (err error) { old, err = tx.Refresh(hash); return err })
+		if notFound(err) || err == nil && (old.Realm != c.realm.ID || old.Client != rp.ID) {
+			return issued{}, errGrant
+		}
+		if err == nil {
+			out, err = p.renew(c, rp, once, proof, hash, asked, old)
+		}
+		if !fault.Of(err, fault.Conflict) {
 			break // else somebody was faster: their answer is the answer
 		}
 	}
@@ -153,15 +169,7 @@ func (p *Provider) refresh(c *call, rp directory.RelyingParty, once token.Once, 
 }
 
 // renew tries it once. It fails with fault.Conflict when the token was used meanwhile.
-func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof, hash []byte, asked []string) (out issued, err error) {
-	var old token.Refresh
-	err = p.Store.Read(c.r.Context(), func(tx Tx) (err error) { old, err = tx.Refresh(hash); return err })
-	if notFound(err) || err == nil && (old.Realm != c.realm.ID || old.Client != rp.ID) {
-		return out, errGrant
-	}
-	if err != nil {
-		return out, err
-	}
+func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, proof token.Proof, hash []byte, asked []string, old token.Refresh) (out issued, err error) {
 	k, err := p.known(c.r.Context(), old.Realm, old.Authorization, false, c.now)
 	if notFound(err) {
 		return out, errGrant

@@ -12,16 +12,17 @@ import (
 
 	"doorward/internal/directory"
 	"doorward/internal/rig"
+	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
 )
 
 const benchSecret = "a-secret-of-the-benchmark-that-guards-nothing"
 
 // provided is the rig with a client and the session cookie of somebody who is signed in.
-func provided(b *testing.B) (*rig.Rig, []*http.Cookie) {
+func provided(b testing.TB, store *sqlstore.Store) (*rig.Rig, []*http.Cookie) {
 	b.Helper()
 	sum := sha256.Sum256([]byte(benchSecret))
-	r := rig.New(b, testdb.SQLite(b), func(r *directory.Realm) {
+	r := rig.New(b, store, func(r *directory.Realm) {
 		r.Relying = []directory.RelyingParty{{
 			ID: "bench", Name: "Bench", Home: "https://app.localhost/", Auth: directory.AuthSecretBasic, SecretSHA256: hex.EncodeToString(sum[:]), FirstParty: true,
 			RedirectURIs: []string{"https://app.localhost/callback"}, Scopes: []string{"openid", "profile", "email", "organization"},
@@ -36,7 +37,7 @@ func provided(b *testing.B) (*rig.Rig, []*http.Cookie) {
 	return r, max.Browser.HTTP.Jar.Cookies(u)
 }
 
-func asks(b *testing.B, r *rig.Rig, form url.Values) map[string]any {
+func asks(b testing.TB, r *rig.Rig, form url.Values) map[string]any {
 	b.Helper()
 	req := httptest.NewRequest(http.MethodPost, rig.Origin+"/oauth2/token", strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -50,7 +51,12 @@ func asks(b *testing.B, r *rig.Rig, form url.Values) map[string]any {
 	return out
 }
 
-func flows(b *testing.B, r *rig.Rig, cookies []*http.Cookie, i int) map[string]any {
+func flows(b testing.TB, r *rig.Rig, cookies []*http.Cookie, i int) map[string]any {
+	b.Helper()
+	return redeems(b, r, authorizes(b, r, cookies, i))
+}
+
+func authorizes(b testing.TB, r *rig.Rig, cookies []*http.Cookie, i int) (code string) {
 	b.Helper()
 	req := httptest.NewRequest(http.MethodGet, rig.Origin+"/oauth2/authorize?"+url.Values{
 		"client_id": {"bench"}, "redirect_uri": {"https://app.localhost/callback"}, "response_type": {"code"}, "scope": {"openid profile email organization"},
@@ -66,15 +72,20 @@ func flows(b *testing.B, r *rig.Rig, cookies []*http.Cookie, i int) map[string]a
 	if err != nil || to.Query().Get("code") == "" {
 		b.Fatalf("%d %v", w.Code, to)
 	}
+	return to.Query().Get("code")
+}
+
+func redeems(b testing.TB, r *rig.Rig, code string) map[string]any {
+	b.Helper()
 	return asks(b, r, url.Values{
-		"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {"https://app.localhost/callback"},
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"https://app.localhost/callback"},
 		"code_verifier": {"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"},
 	})
 }
 
 // BenchmarkCodeFlow is a whole code flow with a live session.
 func BenchmarkCodeFlow(b *testing.B) {
-	r, cookies := provided(b)
+	r, cookies := provided(b, testdb.SQLite(b))
 	i := 0
 	for b.Loop() {
 		flows(b, r, cookies, i)
@@ -84,7 +95,7 @@ func BenchmarkCodeFlow(b *testing.B) {
 
 // BenchmarkRefresh is a refresh with rotation.
 func BenchmarkRefresh(b *testing.B) {
-	r, cookies := provided(b)
+	r, cookies := provided(b, testdb.SQLite(b))
 	have := flows(b, r, cookies, 0)
 	for b.Loop() {
 		have = asks(b, r, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {have["refresh_token"].(string)}})
