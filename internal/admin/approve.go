@@ -157,7 +157,7 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 		return r, err
 	}
 	if err := login.SendRecovery(tx, s.Ring, by.Realm.Realm, p, login.Recovery{
-		Request: r, Now: now, Actor: by.Person.ID, By: by.Person.Name, Network: by.Network, Agent: by.Agent, Stop: s.stopToken(r),
+		Request: r, Now: now, Actor: by.Person.ID, By: by.Person.Name, Network: by.Network, Agent: by.Agent,
 	}); err != nil {
 		return r, err
 	}

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/base32"
 	"slices"
 	"strings"
 	"time"
@@ -163,13 +162,6 @@ func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number stri
 	return number, err
 }
 
-var tokens = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
-// stopToken is the secret of the link that stops a request. It dies with the request: there is nothing to stop then.
-func (s *Requests) stopToken(r helpdesk.Request) string {
-	return r.ID + "." + tokens.EncodeToString(s.Ring.Hash("request-stop", r.Realm+" "+r.ID)[:16])
-}
-
 // Stopping is what the page behind the link of a notice shows before anything happens.
 type Stopping struct {
 	Request helpdesk.Request
@@ -195,7 +187,7 @@ func (s *Requests) stopping(tx RequestTx, realm, token string) (st Stopping, err
 	if st.Request, err = tx.HelpRequest(realm, id); err != nil {
 		return st, unknown
 	}
-	if subtle.ConstantTimeCompare([]byte(token), []byte(s.stopToken(st.Request))) != 1 || st.Request.Person == "" {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(helpdesk.StopToken(s.Ring, st.Request))) != 1 || st.Request.Person == "" {
 		return st, unknown
 	}
 	if st.Person, err = tx.Person(realm, st.Request.Person); err != nil {

@@ -304,7 +304,7 @@ func newNumber() string { return secret.Typed()[:9] }
 func (s *Requests) tell(tx RequestTx, by login.By, p directory.Person, template string, r helpdesk.Request, now time.Time) error {
 	args := map[string]string{
 		"number": r.Number, "reason": r.Reason, "name": p.Name, "address": p.Address,
-		"cancel": by.Realm.Origin + "/requests/stop/" + s.stopToken(r),
+		"cancel": by.Realm.Origin + "/requests/stop/" + helpdesk.StopToken(s.Ring, r),
 	}
 	if template != "request-approved" { // that one carries the link, see login.SendRecovery
 		if err := tx.Enqueue(by.NoticeTo(p, now, template, args)); err != nil {

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -128,7 +129,6 @@ type Recovery struct {
 	By      string // name of who approved
 	Network string
 	Agent   string
-	Stop    string // token of the link that stops it
 }
 
 // SendRecovery sends the link that an approved request leads to: it proves the mailbox and nothing else, and what it may
@@ -142,7 +142,50 @@ func SendRecovery(tx Tx, ring *secret.Ring, realm directory.Realm, p directory.P
 	return sendLink(tx, realm, p, ot, token, "request-approved", map[string]string{
 		"who": in.By, "at": in.Now.UTC().Format(time.RFC3339), "network": in.Network, "browser": in.Agent,
 		"from": in.Request.From.UTC().Format(time.RFC3339), "number": in.Request.Number,
-		"cancel": realm.Origin + "/requests/stop/" + in.Stop,
+		"cancel": realm.Origin + "/requests/stop/" + helpdesk.StopToken(ring, in.Request),
 	}, audit.Event{Type: "request.link-sent", Actor: in.Actor, Network: in.Network, Browser: in.Agent,
 		Data: map[string]string{"request": in.Request.ID, "number": in.Request.Number, "by": in.By}})
+}
+
+// Remind sends the link of an approved request again to a person who signs in elsewhere than by it: their flow, of this
+// browser, has shown what remains and asks for the mailbox now. At most three a day; beyond that it sends nothing and says
+// nothing, since the first link works.
+//
+// Errors: fault.Expired "flow-over", fault.Conflict "not-expected", fault.Throttled "too-many-mails".
+func (s *Service) Remind(ctx context.Context, c Caller, id string) error {
+	now := s.Clock()
+	err := s.insist(ctx, func(tx Tx) error {
+		f, err := s.own(tx, c, id, now)
+		if err != nil {
+			return err
+		}
+		st, err := s.stand(tx, f)
+		if err != nil {
+			return err
+		}
+		if st.step.Act != authn.ActProve || !st.step.Offers(authn.Mail) {
+			return fault.New(fault.Conflict, "not-expected")
+		}
+		if err := s.throttle(tx, mailing(c), now); err != nil {
+			return err
+		}
+		if over, err := s.overLimit(tx, "remind:"+st.person.ID, 3, 24*time.Hour, now); err != nil || over {
+			return err
+		}
+		live, err := tx.HelpRequestsLive(st.person.Realm, st.person.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range live {
+			if r.State != helpdesk.Approved || len(r.Approvals) == 0 || !now.Before(r.Until) {
+				continue
+			}
+			last := r.Approvals[len(r.Approvals)-1]
+			return SendRecovery(tx, s.Ring, st.realm.Realm, st.person, Recovery{
+				Request: r, Now: now, Actor: st.person.ID, By: last.Name, Network: c.Network, Agent: c.Agent,
+			})
+		}
+		return nil
+	})
+	return s.tripped(ctx, c, err, now, audit.Event{})
 }

@@ -32,6 +32,7 @@ type Logins interface {
 	Follow(ctx context.Context, c login.Caller, purpose, token string) (login.View, error)
 	Forgot(ctx context.Context, c login.Caller, address string) error
 	Resend(ctx context.Context, c login.Caller, token string) error
+	Remind(ctx context.Context, c login.Caller, flow string) error
 
 	Authenticate(ctx context.Context, realm string, cookie secret.Text) (login.Signed, error)
 	SignOut(context.Context, login.Caller) error

@@ -102,6 +102,11 @@ func (f *fake) Resend(context.Context, login.Caller, string) error {
 	return err
 }
 
+func (f *fake) Remind(context.Context, login.Caller, string) error {
+	_, err := f.call("Remind")
+	return err
+}
+
 func (f *fake) Authenticate(context.Context, string, secret.Text) (login.Signed, error) {
 	if f.signed {
 		return login.Signed{Person: directory.Person{Language: f.speaks}}, nil

@@ -68,6 +68,9 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, v login.View, in typ
 		if k, _ := pick(v, in.with); k != "" {
 			return provePage(k)(d, w, r, v, in, err)
 		}
+		if v.Step.Offers(authn.Mail) {
+			return d.showMailed(w, r, v, err)
+		}
 	case authn.ActBind:
 		for _, k := range v.Step.Kinds {
 			if page := bindPage(k); page != nil {
