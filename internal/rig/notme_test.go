@@ -159,7 +159,7 @@ func TestSEC_H7_A1_ThisWasNotMeFreezesAtOnce(t *testing.T) {
 				t.Errorf("page %d says it: %s", asked, p.Main())
 			}
 		}
-		if page, err = max.Mind.Walk(b, page, frozen); err != nil {
+		if _, err = max.Mind.Walk(b, page, frozen); err != nil {
 			t.Fatalf("%v", err)
 		}
 		max.Mind.Seen = nil
