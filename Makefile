@@ -50,11 +50,12 @@ build:
 test: packages axe clients build
 	$(CLUSTER) $(MAKE) --no-print-directory tests
 
+# Four packages at a time: many tests wait for a code, a process or a disk.
 tests:
-	go test -count=1 -timeout 20m $(UNRACED) # some of them build and start the program, which the cache does not see
+	go test -p 4 -count=1 -timeout 20m $(UNRACED) # some of them build and start the program, which the cache does not see
 	$(COUNTED)
-	CGO_ENABLED=1 go test -timeout 20m $(RACE) $(RACED)
-	CGO_ENABLED=1 go test -timeout 20m $(RACE) -run '$(MEET)' $$(go list ./... | grep -E '$(LONG)')
+	CGO_ENABLED=1 go test -p 4 -timeout 20m $(RACE) $(RACED)
+	CGO_ENABLED=1 go test -p 4 -timeout 20m $(RACE) -run '$(MEET)' $$(go list ./... | grep -E '$(LONG)')
 
 conformance: packages
 	$(CLUSTER) $(COUNTED)
