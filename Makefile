@@ -14,6 +14,9 @@ SHELL := /bin/bash
 # Releases are built without cgo and so is everything here; only the race detector needs it.
 export CGO_ENABLED := 0
 
+# One set of compiled packages for vet, the program and its tests: without paths in them they are the same.
+export GOFLAGS := -trimpath
+
 # One PostgreSQL cluster for the whole run: every test makes its own database in it.
 CLUSTER := go run ./internal/testdb/cluster --
 
@@ -45,7 +48,7 @@ lint:
 	bin/staticcheck ./...
 
 build:
-	go build -trimpath -ldflags '-s -w' -o bin/doorward ./cmd/doorward
+	go build -ldflags '-s -w' -o bin/doorward ./cmd/doorward
 
 test: packages axe clients build
 	$(CLUSTER) $(MAKE) --no-print-directory tests
@@ -70,7 +73,7 @@ clients:
 	cd interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 bench: build
-	go build -trimpath -o bin/floor ./bench/floor
+	go build -o bin/floor ./bench/floor
 	go run ./bench
 
 torture: packages
