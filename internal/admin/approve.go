@@ -131,7 +131,7 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 	r.Approvals = append(r.Approvals, helpdesk.Approval{
 		By: by.Person.ID, Name: by.Person.Name, Role: by.Person.Role, Session: by.Session.ID, At: now,
 	})
-	people, err := s.approvers(tx, r)
+	people, err := login.Approvers(tx, r)
 	if err != nil {
 		return r, err
 	}
@@ -209,20 +209,6 @@ func (s *Requests) spend(tx RequestTx, by login.By, r helpdesk.Request, now time
 		err = fault.New(fault.Throttled, "too-many-resets", "max", q.Administrator).After(retry)
 	}
 	return false, err
-}
-
-func (s *Requests) approvers(tx RequestTx, r helpdesk.Request) (people []directory.Person, err error) {
-	for _, a := range r.Approvals {
-		p, err := tx.Person(r.Realm, a.By)
-		if fault.Of(err, fault.NotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		people = append(people, p)
-	}
-	return people, nil
 }
 
 // wake writes to those who can be the second: other administrators, and supervisors and owners for the desk.

@@ -29,7 +29,7 @@ func grants(tx Tx, p directory.Person) ([]authn.Grant, error) {
 	}
 	var out []authn.Grant
 	for _, r := range live {
-		people, err := approvers(tx, r)
+		people, err := Approvers(tx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -40,8 +40,8 @@ func grants(tx Tx, p directory.Person) ([]authn.Grant, error) {
 	return out, nil
 }
 
-// approvers are those who said yes to a request, as they are now. Who is gone, or whose organization is shut, is left out.
-func approvers(tx Tx, r helpdesk.Request) (people []directory.Person, err error) {
+// Approvers are those who said yes to a request, as they are now. Who is gone, or whose organization is shut, is left out.
+func Approvers(tx Tx, r helpdesk.Request) (people []directory.Person, err error) {
 	for _, a := range r.Approvals {
 		p, err := tx.Person(r.Realm, a.By)
 		if fault.Of(err, fault.NotFound) {
@@ -68,7 +68,7 @@ func (p *proving) use(tx Tx, grant string, kind authn.Kind) error {
 	if err != nil {
 		return movedOn(err)
 	}
-	people, err := approvers(tx, r)
+	people, err := Approvers(tx, r)
 	if err != nil {
 		return err
 	}

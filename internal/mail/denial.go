@@ -2,7 +2,6 @@ package mail
 
 import (
 	"crypto/subtle"
-	"encoding/base32"
 	"maps"
 	"strings"
 
@@ -12,11 +11,9 @@ import (
 // "This was not me" is a link of its own in every notice. Its token names the notice, so that the page behind it can say
 // which change is meant, and is keyed by the ring: nobody makes one who has not got the mail, and no dump holds one.
 
-var denials = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
 // DenialToken is the secret of the link in a message.
 func DenialToken(ring *secret.Ring, realm, message string) string {
-	return message + "." + denials.EncodeToString(ring.Hash("not-me", realm+" "+message)[:16])
+	return message + "." + ring.Mark("not-me", realm, message)
 }
 
 // Deniable completes the link of "this was not me" in a message that has one.

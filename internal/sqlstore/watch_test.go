@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,7 +128,8 @@ func TestMailWakesTheWorker(t *testing.T) {
 // Watchers run one call at a time, may use the store, and calls that pile up are one.
 func TestWatcherMayUseTheStore(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
-		var running, seen int
+		var running int
+		var seen atomic.Int64 // stop does not wait for a call that has begun
 		done := make(chan int, 100)
 		stop := s.Watch(func() {
 			running++ // not guarded: the race detector sees two calls at once
@@ -139,7 +141,7 @@ func TestWatcherMayUseTheStore(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			seen++
+			seen.Add(1)
 			done <- int(s.Epoch())
 		})
 		var last int
@@ -153,8 +155,8 @@ func TestWatcherMayUseTheStore(t *testing.T) {
 			}
 		}
 		stop()
-		if seen == 0 || seen > 20 {
-			t.Errorf("%d calls for 20 commits", seen)
+		if n := seen.Load(); n == 0 || n > 20 {
+			t.Errorf("%d calls for 20 commits", n)
 		}
 	})
 }
