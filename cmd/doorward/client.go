@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
@@ -111,7 +111,7 @@ func (cmd clientCheckCommand) realm(c *call) (r directory.Realm, err error) {
 		if err != nil {
 			return r, err
 		}
-		if r, _, _, err = admin.ReadRealm(cmd.File, text); err != nil {
+		if r, _, _, err = apply.ReadRealm(cmd.File, text); err != nil {
 			return r, err
 		}
 		if cmd.Realm != "" && cmd.Realm != r.ID {

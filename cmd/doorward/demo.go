@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/demo"
 	"doorward/internal/directory"
 	"doorward/internal/mail"
@@ -111,7 +111,7 @@ func (d *running) open() (err error) {
 		name string
 		text []byte
 	}{{"shop.toml", realms.Shop}, {"wealth.toml", realms.Wealth}} {
-		r, _, warnings, err := admin.ReadRealm(file.name, file.text)
+		r, _, warnings, err := apply.ReadRealm(file.name, file.text)
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/server"
 	"doorward/internal/sqlstore"
 )
@@ -60,7 +60,7 @@ func (c *call) examine(conf config, look func(string, error) bool) {
 	}
 	defer g.Close()
 	look("clock", server.CheckClock(c.clock, g.store.Clock).Run(c.ctx))
-	cache, err := admin.NewCache(c.ctx, sqlstore.For[admin.CacheTx](g.store), g.log)
+	cache, err := apply.NewCache(c.ctx, sqlstore.For[apply.CacheTx](g.store), g.log)
 	if err == nil && len(cache.All()) == 0 {
 		err = errors.New("no realm yet: doorward apply realm.toml")
 	}

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/login"
@@ -41,7 +41,7 @@ func (cmd policyCheckCommand) Run(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, policies, warnings, err := admin.ReadRealm(cmd.File, text)
+	r, policies, warnings, err := apply.ReadRealm(cmd.File, text)
 	if err != nil {
 		return err
 	}

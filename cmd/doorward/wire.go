@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/authn/onetime"
@@ -67,8 +68,8 @@ func openGround(ctx context.Context, conf config, clock func() time.Time, log *s
 // Close gives the database back.
 func (g *ground) Close() error { return g.store.Close() }
 
-func (g *ground) realms() *admin.Realms {
-	return &admin.Realms{Store: sqlstore.For[admin.RealmTx](g.store), Clock: g.clock}
+func (g *ground) realms() *apply.Realms {
+	return &apply.Realms{Store: sqlstore.For[apply.RealmTx](g.store), Clock: g.clock}
 }
 
 // signer signs checkpoints of the audit trail.
@@ -91,7 +92,7 @@ func (g *ground) anchors() []audit.Anchor {
 type house struct {
 	*ground
 	metrics   *server.Metrics
-	cache     *admin.Cache
+	cache     *apply.Cache
 	passwords *password.Method
 	login     *login.Service
 	people    *admin.People
@@ -122,7 +123,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 			h.Close()
 		}
 	}()
-	if h.cache, err = admin.NewCache(ctx, sqlstore.For[admin.CacheTx](g.store), g.log); err != nil {
+	if h.cache, err = apply.NewCache(ctx, sqlstore.For[apply.CacheTx](g.store), g.log); err != nil {
 		return nil, err
 	}
 	run, end := context.WithCancel(ctx)

@@ -1,3 +1,4 @@
+// Package admin is what administrators and staff may do: look after people, and help those who lost something.
 package admin
 
 import (

@@ -37,6 +37,8 @@ type fixedRealm struct{ r *login.Realm }
 
 func (f fixedRealm) Realm(string) (*login.Realm, error) { return f.r, nil }
 
+var deskNow = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
 func eachDesk(t *testing.T, test func(t *testing.T, d *desk)) {
 	t.Helper()
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
@@ -44,7 +46,7 @@ func eachDesk(t *testing.T, test func(t *testing.T, d *desk)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &desk{t: t, store: s, realm: &login.Realm{Realm: r}, now: applyNow, orgs: map[string]directory.Organization{}}
+		d := &desk{t: t, store: s, realm: &login.Realm{Realm: r}, now: deskNow, orgs: map[string]directory.Organization{}}
 		if d.realm.Policies, err = authn.ParsePolicies(r.Policy); err != nil {
 			t.Fatal(err)
 		}

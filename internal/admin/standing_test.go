@@ -5,10 +5,13 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"doorward/internal/admin"
+	"doorward/internal/apply"
+	"doorward/internal/audit"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -28,11 +31,11 @@ type office struct {
 
 func newOffice(t *testing.T, s *sqlstore.Store) *office {
 	t.Helper()
-	a := realmsOf(s)
+	a := &apply.Realms{Store: sqlstore.For[apply.RealmTx](s), Clock: func() time.Time { return deskNow }}
 	if _, err := a.Apply(t.Context(), "shop.toml", realms.Shop, false); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](s), slog.New(slog.DiscardHandler))
+	cache, err := apply.NewCache(t.Context(), sqlstore.For[apply.CacheTx](s), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +43,7 @@ func newOffice(t *testing.T, s *sqlstore.Store) *office {
 	if d.realm, err = cache.Realm("shop"); err != nil {
 		t.Fatal(err)
 	}
-	d.org = directory.Organization{ID: uuid.Must(uuid.NewV7()).String(), Realm: "shop", Name: "Alder", State: directory.Active, Created: applyNow}
+	d.org = directory.Organization{ID: uuid.Must(uuid.NewV7()).String(), Realm: "shop", Name: "Alder", State: directory.Active, Created: deskNow}
 	err = s.Write(t.Context(), func(tx *sqlstore.Tx) error {
 		if d.staff, err = tx.StaffOrganization("shop"); err != nil {
 			return err
@@ -57,7 +60,7 @@ func (d *office) add(t *testing.T, name string, role directory.Role) directory.P
 	t.Helper()
 	p := directory.Person{
 		ID: uuid.Must(uuid.NewV7()).String(), Realm: "shop", Organization: d.org.ID, Address: name + "@alder.example", Name: name, Role: role,
-		State: directory.Active, Language: "en", Created: applyNow, FirstActive: applyNow,
+		State: directory.Active, Language: "en", Created: deskNow, FirstActive: deskNow,
 	}
 	if err := d.store.Write(t.Context(), func(tx *sqlstore.Tx) error { return tx.AddPerson(p) }); err != nil {
 		t.Fatal(err)
@@ -108,7 +111,12 @@ func TestDisableAndEnable(t *testing.T) {
 		if got := d.state(t, jonas); got != directory.Disabled {
 			t.Errorf("jonas is %s", got)
 		}
-		if events := applied(t, s); len(events) != 2 || events[0].Type != "person.disabled" || events[0].Reason != "why" {
+		var events []audit.Event
+		err := s.Read(t.Context(), func(tx *sqlstore.Tx) (err error) {
+			events, err = tx.Events(audit.Query{Realm: "shop", Limit: 100})
+			return err
+		})
+		if err != nil || len(events) != 2 || events[0].Type != "person.disabled" || events[0].Reason != "why" {
 			t.Errorf("%+v", events)
 		}
 		if _, err := d.people.Enable(t.Context(), cli, jonas.ID, ""); err != nil || d.state(t, jonas) != directory.Active {

@@ -52,9 +52,12 @@ var Plan = map[string]Room{
 	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
-		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/helpdesk",
-		"internal/login",
-		"internal/mail", "internal/secret", "internal/token", "internal/tomlfile",
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
+		"internal/mail", "internal/secret",
+	}},
+	"internal/apply": {cases, []string{
+		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
+		"internal/token", "internal/tomlfile",
 	}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
@@ -108,7 +111,7 @@ var Plan = map[string]Room{
 	}},
 
 	"cmd/doorward": {wiring, []string{
-		"internal/admin", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
+		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
 		"internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
@@ -124,7 +127,7 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
-		"internal/admin", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
+		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
 		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
@@ -157,6 +160,7 @@ var largerCaps = map[string]int{"internal/sqlstore": 5000}
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
 	"internal/admin":       {"internal/login"},
+	"internal/apply":       {"internal/login"},
 	"internal/clientcert":  {"internal/directory", "internal/token"},
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},

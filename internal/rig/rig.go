@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/authn"
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
@@ -48,7 +49,7 @@ type Rig struct {
 	Store     *sqlstore.Store
 	Clock     *Clock
 	Realm     *login.Realm
-	Realms    *admin.Cache
+	Realms    *apply.Cache
 	Login     *login.Service
 	People    *admin.People
 	Requests  *admin.Requests
@@ -127,7 +128,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	r.T.Helper()
 	log, store := r.logger(), r.Store
 	var err error
-	r.Realms, err = admin.NewCache(context.Background(), sqlstore.For[admin.CacheTx](store), log)
+	r.Realms, err = apply.NewCache(context.Background(), sqlstore.For[apply.CacheTx](store), log)
 	r.must(err)
 	r.Realm, err = r.Realms.Realm(realm)
 	r.must(err)

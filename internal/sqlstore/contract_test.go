@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
@@ -32,8 +33,8 @@ var (
 	_ admin.PeopleTx = (*sqlstore.Tx)(nil)
 	_ selfservice.Tx = (*sqlstore.Tx)(nil)
 	_ audit.Tx       = (*sqlstore.Tx)(nil)
-	_ admin.RealmTx  = (*sqlstore.Tx)(nil)
-	_ admin.CacheTx  = (*sqlstore.Tx)(nil)
+	_ apply.RealmTx  = (*sqlstore.Tx)(nil)
+	_ apply.CacheTx  = (*sqlstore.Tx)(nil)
 	_ job.Tx         = (*sqlstore.Tx)(nil)
 	_ mail.Tx        = (*sqlstore.Tx)(nil)
 )

@@ -1,4 +1,4 @@
-package admin_test
+package apply_test
 
 import (
 	"crypto/ecdsa"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/token"
@@ -60,7 +60,7 @@ func TestREQ_B28_PoliciesAndKeysOfRelyingParties(t *testing.T) {
 		{keys(`{"keys":[],"keys":[]}`), `{"keys":[]`, "not a JWK set"},
 	} {
 		text := withParty(c.lines)
-		_, _, _, err := admin.ReadRealm("x", text)
+		_, _, _, err := apply.ReadRealm("x", text)
 		if c.at == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.lines, err)
@@ -82,15 +82,15 @@ func TestREQ_B28_PoliciesAndKeysOfRelyingParties(t *testing.T) {
 // acr that no combination of the realm reaches would shut everybody out.
 func TestREQ_B28_AcrThatNobodyReachesIsRefused(t *testing.T) {
 	const client = "auth = \"none\"\nredirect_uris = [\"https://party.example/cb\"]\n"
-	if _, _, _, err := admin.ReadRealm("x", withParty(client+"acr = [\"urn:doorward:acr:mfa\"]\n")); err != nil {
+	if _, _, _, err := apply.ReadRealm("x", withParty(client+"acr = [\"urn:doorward:acr:mfa\"]\n")); err != nil {
 		t.Error(err)
 	}
-	_, _, _, err := admin.ReadRealm("x", withParty(client+"acr = [\"phrh\"]\npolicy = 'login password + totp'\n"))
+	_, _, _, err := apply.ReadRealm("x", withParty(client+"acr = [\"phrh\"]\npolicy = 'login password + totp'\n"))
 	if err != nil {
 		t.Errorf("passkey + password + totp reaches phrh: %v", err)
 	}
 	text := strings.NewReplacer(" | passkey", "", "passkey else ", "", ", passkey", "").Replace(string(withParty(client + "acr = [\"phrh\"]\n")))
-	_, _, _, err = admin.ReadRealm("x", []byte(text))
+	_, _, _, err = apply.ReadRealm("x", []byte(text))
 	if err == nil || !strings.Contains(err.Error(), "no way in reaches what acr asks for: phrh") {
 		t.Errorf("got %v", err)
 	}

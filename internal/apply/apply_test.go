@@ -1,4 +1,4 @@
-package admin_test
+package apply_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/audit"
 	"doorward/internal/fault"
 	"doorward/internal/sqlstore"
@@ -20,8 +20,8 @@ import (
 
 var applyNow = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-func realmsOf(s *sqlstore.Store) *admin.Realms {
-	return &admin.Realms{Store: sqlstore.For[admin.RealmTx](s), Clock: func() time.Time { return applyNow }}
+func realmsOf(s *sqlstore.Store) *apply.Realms {
+	return &apply.Realms{Store: sqlstore.For[apply.RealmTx](s), Clock: func() time.Time { return applyNow }}
 }
 
 func applied(t *testing.T, s *sqlstore.Store) (events []audit.Event) {
@@ -192,7 +192,7 @@ func TestApplyAtOnce(t *testing.T) {
 
 func TestShippedPoliciesAreCleanToTheLastLine(t *testing.T) {
 	for name, text := range map[string][]byte{"shop.toml": realms.Shop, "wealth.toml": realms.Wealth} {
-		if _, p, warnings, err := admin.ReadRealm(name, text); err != nil || p == nil || len(warnings) > 0 {
+		if _, p, warnings, err := apply.ReadRealm(name, text); err != nil || p == nil || len(warnings) > 0 {
 			t.Errorf("%s: %v %v", name, warnings, err)
 		}
 	}

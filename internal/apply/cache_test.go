@@ -1,4 +1,4 @@
-package admin_test
+package apply_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"doorward/internal/admin"
+	"doorward/internal/apply"
 	"doorward/internal/authn"
 	"doorward/internal/fault"
 	"doorward/internal/sqlstore"
@@ -24,7 +24,7 @@ func TestCacheFollowsTheEpoch(t *testing.T) {
 		if _, err := a.Apply(t.Context(), "wealth.toml", realms.Wealth, false); err != nil {
 			t.Fatal(err)
 		}
-		c, err := admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](here), slog.New(slog.DiscardHandler))
+		c, err := apply.NewCache(t.Context(), sqlstore.For[apply.CacheTx](here), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestCacheKeepsWhatWorked(t *testing.T) {
 	if _, err := realmsOf(s).Apply(t.Context(), "shop.toml", realms.Shop, false); err != nil {
 		t.Fatal(err)
 	}
-	c, err := admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](s), slog.New(slog.DiscardHandler))
+	c, err := apply.NewCache(t.Context(), sqlstore.For[apply.CacheTx](s), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestTheShippedPoliciesAreThoseThatWereProven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, shipped, _, err := admin.ReadRealm(name, text)
+		_, shipped, _, err := apply.ReadRealm(name, text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestREQ_B70_AGuardedHostBelongsToOne(t *testing.T) {
 		if _, err := a.Apply(t.Context(), "wealth.toml", with(realms.Wealth, `["vault.example"]`), false); err != nil {
 			t.Fatal(err)
 		}
-		c, err := admin.NewCache(t.Context(), sqlstore.For[admin.CacheTx](store), slog.New(slog.DiscardHandler))
+		c, err := apply.NewCache(t.Context(), sqlstore.For[apply.CacheTx](store), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
-// Package admin is what the operator and administrators do: apply realm files, look after people.
-package admin
+// Package apply brings realm files into the database, checked, and keeps the realms that count at hand for the servers.
+package apply
 
 import (
 	"context"
