@@ -41,6 +41,7 @@ var Plan = map[string]Room{
 	"internal/helpdesk":   {nouns, []string{"internal/authn", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/job":        {nouns, nil},
 	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
+	"internal/pki":        {nouns, nil},
 	"internal/session":    {nouns, []string{"internal/authn", "internal/directory"}},
 	"internal/token": {nouns, []string{
 		"internal/authn", "internal/directory", "internal/fault", "internal/secret", "internal/session",
@@ -107,7 +108,7 @@ var Plan = map[string]Room{
 	"internal/server": {outside, []string{"internal/fault"}},
 	"internal/sqlstore": {outside, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
-		"internal/helpdesk", "internal/secret", "internal/session", "internal/token",
+		"internal/helpdesk", "internal/pki", "internal/secret", "internal/session", "internal/token",
 	}},
 
 	"cmd/doorward": {wiring, []string{

@@ -6,6 +6,7 @@ import (
 
 	"doorward/internal/authn"
 	"doorward/internal/directory"
+	"doorward/internal/pki"
 	"doorward/internal/session"
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
@@ -19,8 +20,11 @@ func TestSEC_O9_WhateverEndsSomethingRaisesTheEpoch(t *testing.T) {
 		person := directory.Person{ID: newID(), Realm: "r", Organization: "o", Address: "a@example.com", State: directory.Active}
 		invited := directory.Person{ID: newID(), Realm: "r", Organization: "o", Address: "b@example.com", State: directory.Invited}
 		factor := authn.Credential{ID: newID(), Realm: "r", Person: person.ID, Kind: authn.Password, State: authn.Active}
+		kept := device(func(c *pki.Certificate) { c.State = pki.Reserved })
+		signer := pki.Authority{ID: "a", Realm: "r"}
 		put(t, s, func(tx *sqlstore.Tx) error {
 			for _, err := range []error{
+				tx.AddCertificate(kept), tx.AddAuthority(signer),
 				tx.AddPerson(person), tx.AddPerson(invited), tx.AddCredential(factor),
 				tx.AddOrganization(directory.Organization{ID: "o", Realm: "r", Name: "O", State: directory.Active}),
 				tx.AddKey(token.Key{ID: "k", Realm: "r", Alg: token.ES256, Private: []byte("k")}),
@@ -77,6 +81,17 @@ func TestSEC_O9_WhateverEndsSomethingRaisesTheEpoch(t *testing.T) {
 				return tx.AddAuthorization(token.Authorization{ID: "5", Realm: "r", Client: "c", Ended: noon})
 			}},
 			{"a consent is taken back", true, func(tx *sqlstore.Tx) error { _, err := tx.DeleteConsent("r", person.ID, "c"); return err }},
+			{"a certificate is stored", false, func(tx *sqlstore.Tx) error {
+				stored := kept
+				stored.State = pki.Issued
+				return tx.UpdateCertificate(stored)
+			}},
+			{"a certificate is suspended", true, func(tx *sqlstore.Tx) error {
+				held := kept
+				held.State, held.Version = pki.Suspended, 1
+				return tx.UpdateCertificate(held)
+			}},
+			{"an authority changes", true, func(tx *sqlstore.Tx) error { return tx.UpdateAuthority(signer) }},
 			{"a key retires", true, func(tx *sqlstore.Tx) error { return tx.RetireKey("r", "k", noon, noon.Add(time.Hour)) }},
 			{"a realm is put", true, func(tx *sqlstore.Tx) error { return tx.PutRealm(directory.Realm{ID: "r", Host: "r.example"}) }},
 		} {
