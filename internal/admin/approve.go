@@ -48,8 +48,19 @@ func (s *Requests) Check(ctx context.Context, by login.By, id string, c helpdesk
 			return fault.New(fault.Conflict, "help-over")
 		}
 		c.By, c.Name, c.At = by.Person.ID, by.Person.Name, now
+		first := len(r.Checks) == 0
 		r.Checks = append(r.Checks, c)
 		if err := s.update(tx, &r); err != nil {
+			return err
+		}
+		// Whoever is being impersonated learns of the call while it lasts: when it begins, and each time it goes wrong.
+		switch {
+		case c.Result == helpdesk.Failed:
+			err = tx.Enqueue(s.notice(by, p, "request-check-failed", r, now))
+		case first:
+			err = tx.Enqueue(s.notice(by, p, "request-checked", r, now))
+		}
+		if err != nil {
 			return err
 		}
 		data := facts(r)
@@ -141,6 +152,9 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 		}
 		s.count("seconded", r)
 		if err := tx.Audit(by.EventAbout(p, now, "request.seconded", r.Reason, facts(r))); err != nil {
+			return r, err
+		}
+		if err := tx.Enqueue(s.notice(by, p, "request-seconded", r, now)); err != nil {
 			return r, err
 		}
 		return r, s.wake(tx, by, p, r, now)

@@ -282,6 +282,9 @@ func (s *Requests) Answer(ctx context.Context, by login.By, id string, version i
 			e.Person, e.Organization = "", r.Organization
 			return tx.Audit(e)
 		}
+		if err := tx.Enqueue(s.notice(by, p, "request-answered", r, now)); err != nil {
+			return err
+		}
 		return tx.Audit(by.EventAbout(p, now, "request.answered", words, facts(r)))
 	})
 	return r, err

@@ -302,10 +302,7 @@ func newNumber() string { return secret.Typed()[:9] }
 // tell writes to the person what was done about them, with a link that stops it, and to the others who look after them
 // (SEC H-2: every channel there is, and all administrators). The actor is not written to.
 func (s *Requests) tell(tx RequestTx, by login.By, p directory.Person, template string, r helpdesk.Request, now time.Time) error {
-	args := map[string]string{
-		"number": r.Number, "reason": r.Reason, "name": p.Name, "address": p.Address,
-		"cancel": by.Realm.Origin + "/requests/stop/" + helpdesk.StopToken(s.Ring, r),
-	}
+	args := s.args(by, p, r)
 	if template != "request-approved" { // that one carries the link, see login.SendRecovery
 		if err := tx.Enqueue(by.NoticeTo(p, now, template, args)); err != nil {
 			return err
@@ -324,6 +321,18 @@ func (s *Requests) tell(tx RequestTx, by login.By, p directory.Person, template 
 		}
 	}
 	return nil
+}
+
+// notice is a mail to the person alone.
+func (s *Requests) notice(by login.By, p directory.Person, template string, r helpdesk.Request, now time.Time) mail.Message {
+	return by.NoticeTo(p, now, template, s.args(by, p, r))
+}
+
+func (s *Requests) args(by login.By, p directory.Person, r helpdesk.Request) map[string]string {
+	return map[string]string{
+		"number": r.Number, "reason": r.Reason, "name": p.Name, "address": p.Address,
+		"cancel": by.Realm.Origin + "/requests/stop/" + helpdesk.StopToken(s.Ring, r),
+	}
 }
 
 // beside are the others who look after a person: the administrators of a customer's organization, the owners for staff.

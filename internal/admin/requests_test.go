@@ -794,11 +794,11 @@ func TestREQ_B82_SEC_H7_EverythingStandsInTheHistoryAndIsTold(t *testing.T) {
 		r, err := s.Open(ctx, agent, wish)
 		step("open", err, "request.opened", agent, why, "request-opened", ada)
 		r, err = s.Check(ctx, agent, r.ID, helpdesk.Check{Rule: "call-back", Result: helpdesk.Failed, Note: "nobody answered"})
-		step("check", err, "request.checked", agent, "nobody answered", "")
+		step("check", err, "request.checked", agent, "nobody answered", "request-check-failed")
 		r, err = s.Check(ctx, super, r.ID, helpdesk.Check{Rule: "call-back", Result: helpdesk.Passed, Note: "answered now"})
 		step("check again", err, "request.checked", super, "answered now", "")
 		r, err = s.Approve(ctx, agent, r.ID, r.Version)
-		step("first yes", err, "request.seconded", agent, why, "")
+		step("first yes", err, "request.seconded", agent, why, "request-seconded")
 		r, err = s.Approve(ctx, super, r.ID, r.Version)
 		step("second yes", err, "request.approved", super, why, "request-approved", ada)
 		if r.State != helpdesk.Approved {
@@ -819,6 +819,6 @@ func TestREQ_B82_SEC_H7_EverythingStandsInTheHistoryAndIsTold(t *testing.T) {
 			return err
 		})
 		_, err = s.Answer(ctx, agent, live[0].ID, 0, "told on the phone what to do")
-		step("answer", err, "request.answered", agent, "told on the phone what to do", "")
+		step("answer", err, "request.answered", agent, "told on the phone what to do", "request-answered")
 	})
 }

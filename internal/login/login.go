@@ -25,6 +25,7 @@ import (
 
 	"doorward/internal/authn"
 	"doorward/internal/directory"
+	"doorward/internal/helpdesk"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 )
@@ -103,12 +104,13 @@ type View struct {
 	Flow     authn.Flow
 	Step     authn.Step
 	Person   directory.Person
-	Question authn.Question // open for this step: a seed to show
-	Ways     []Way          // credentials the person may pick from, last used first; only once the person is known
-	Wait     time.Duration  // until the person can show this kind again (a code is spent and the next one is due)
-	Browser  secret.Text    // set when the door must store a new browser secret
-	Minted   *Minted        // set when the person was let in by this call
-	Finished bool           // the goal was to bind, and it is reached
+	Question authn.Question   // open for this step: a seed to show
+	Ways     []Way            // credentials the person may pick from, last used first; only once the person is known
+	Wait     time.Duration    // until the person can show this kind again (a code is spent and the next one is due)
+	Browser  secret.Text      // set when the door must store a new browser secret
+	Minted   *Minted          // set when the person was let in by this call
+	Finished bool             // the goal was to bind, and it is reached
+	Helped   helpdesk.Request // set when the flow is stuck and somebody is at it: what to name on the phone, and since when or from when
 }
 
 // Way is one credential the person may show now.
@@ -142,6 +144,7 @@ type standing struct {
 	creds  []authn.Credential
 	fresh  bool // what was bound does not admit
 	step   authn.Step
+	helped helpdesk.Request
 }
 
 // stand loads a flow's person and computes the step. It reads only.
@@ -181,7 +184,10 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	if f.Person != "" && disabled(st.person, st.org) && st.step.Act != authn.ActProve {
 		st.step = authn.Step{Act: authn.ActStuck, Reason: Blocked}
 	}
-	return st, nil
+	if f.Person != "" && st.step.Act == authn.ActStuck {
+		st.helped, err = helped(tx, st.person)
+	}
+	return st, err
 }
 
 // elsewhere reports whether something was bound long ago, or in another browser before the link was followed again. It
@@ -324,7 +330,7 @@ func (s *Service) owed(tx Tx, r *Realm, p directory.Person) ([]authn.Duty, error
 
 // view turns a standing into what a door shows.
 func (s *Service) view(ctx context.Context, st standing) (View, error) {
-	v := View{Realm: st.realm, Flow: st.flow, Step: st.step, Person: st.person}
+	v := View{Realm: st.realm, Flow: st.flow, Step: st.step, Person: st.person, Helped: st.helped}
 	if st.flow.Person == "" || st.step.Act != authn.ActProve && st.step.Act != authn.ActBind {
 		return v, nil
 	}

@@ -40,6 +40,18 @@ func grants(tx Tx, p directory.Person) ([]authn.Grant, error) {
 	return out, nil
 }
 
+// helped is the live request that tells a person why they are stuck and how long: the newest. There is none where nobody
+// knows yet that they need help.
+func helped(tx Tx, p directory.Person) (r helpdesk.Request, err error) {
+	live, err := tx.HelpRequestsLive(p.Realm, p.ID)
+	for _, one := range live {
+		if r.ID == "" || one.Created.After(r.Created) {
+			r = one
+		}
+	}
+	return r, err
+}
+
 // Approvers are those who said yes to a request, as they are now. Who is gone, or whose organization is shut, is left out.
 func Approvers(tx Tx, r helpdesk.Request) (people []directory.Person, err error) {
 	for _, a := range r.Approvals {

@@ -159,10 +159,13 @@ func TestSEC_H7_A1_ThisWasNotMeFreezesAtOnce(t *testing.T) {
 				t.Errorf("page %d says it: %s", asked, p.Main())
 			}
 		}
-		if _, err = max.Mind.Walk(b, page, frozen); err != nil {
+		if page, err = max.Mind.Walk(b, page, frozen); err != nil {
 			t.Fatalf("%v", err)
 		}
 		max.Mind.Seen = nil
+		if !strings.Contains(page.Main(), number) || !strings.Contains(page.Main(), "Frozen since") {
+			t.Errorf("nothing to name on the phone: %s", page.Main())
+		}
 
 		// Enabled: in again, and the next denial freezes again.
 		_, err = r.People.Enable(context.Background(), r.as(ada), max.Is.ID, "talked to him in the office")

@@ -2,9 +2,12 @@ package signin
 
 import (
 	"net/http"
+	"time"
 
 	"doorward/internal/authn"
+	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 	"doorward/internal/web"
 )
@@ -33,6 +36,9 @@ type StuckPage struct {
 	web.View
 	Reason  string
 	Address string
+	Number  string    // of the request that is being worked on; empty when there is none
+	From    time.Time // a grant's, while it is not due
+	Since   time.Time // when the account was frozen because its owner said "this was not me"
 }
 
 // reasons have words of their own: those of the engine, "blocked" of login, and "no-page" of this door.
@@ -49,7 +55,8 @@ func sampleStuck(reason authn.Reason) web.SampleOf[StuckPage] {
 }
 
 var stuckPage = web.Define(Pages, "stuck", web.Door,
-	sampleStuck(login.Blocked), sampleStuck(authn.GrantNotYet), sampleStuck(authn.GrantEnded), sampleStuck(authn.NeedsGrant),
+	sampleStuck(login.Blocked), web.Sample("frozen", StuckPage{Reason: string(login.Blocked), Number: "K7QD-94MT", Since: web.SampleTime.Add(-time.Hour)}),
+	web.Sample("due", StuckPage{Reason: string(authn.GrantNotYet), Number: "K7QD-94MT", From: web.SampleTime.Add(time.Hour)}), sampleStuck(authn.GrantEnded), sampleStuck(authn.NeedsGrant),
 	sampleStuck(authn.FactorSuspended), sampleStuck(authn.NeedsGrant2), sampleStuck(authn.NeedsCertificate),
 	sampleStuck(authn.NoCodes), sampleStuck(authn.NeedsSignIn), sampleStuck(authn.NothingLeft), sampleStuck(authn.SetUpOver),
 	sampleStuck(authn.NotOffered), sampleStuck(authn.NoWay), sampleStuck("no-page"))
@@ -59,7 +66,14 @@ func (d *Door) showStuck(w http.ResponseWriter, r *http.Request, v login.View, r
 		reason = string(authn.NoWay)
 	}
 	web.KeepAsking(w, v.Flow.Address)
-	return stuckPage.Show(w, r, StuckPage{Reason: reason, Address: v.Flow.Address})
+	page := StuckPage{Reason: reason, Address: v.Flow.Address, Number: v.Helped.Number}
+	switch {
+	case reason == string(authn.GrantNotYet):
+		page.From = v.Helped.From
+	case v.Person.State == directory.Frozen && v.Helped.Why == helpdesk.NotMe:
+		page.Since = v.Helped.Created
+	}
+	return stuckPage.Show(w, r, page)
 }
 
 // OverPage says that a flow is over and how to begin again.
