@@ -102,7 +102,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/web/signin": {doors, []string{
 		"internal/authn", "internal/authn/password", "internal/authn/totp", "internal/directory", "internal/fault",
-		"internal/login", "internal/secret", "internal/web",
+		"internal/helpdesk", "internal/login", "internal/secret", "internal/web",
 	}},
 
 	"internal/server": {outside, []string{"internal/fault"}},
