@@ -124,3 +124,22 @@ func Equal(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
+
+// Said is a fresh password of 100 random bits that one person says to another on the phone, who types it exactly:
+// xxxx-xxxx-xxxx-xxxx-xxxx, small letters and digits of which none is taken for another. It is what a file with a key
+// is locked with, and nothing here ever compares it.
+func Said() string {
+	b := random(saidLen)
+	for i := range b {
+		b[i] = lower[b[i]&31]
+	}
+	var groups []string
+	for i := 0; i < saidLen; i += 4 {
+		groups = append(groups, string(b[i:i+4]))
+	}
+	return strings.Join(groups, "-")
+}
+
+const saidLen = 20 // letters of 5 bits
+
+var lower = strings.ToLower(crockford)

@@ -21,7 +21,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 )
 
@@ -113,7 +112,7 @@ func (r *Ring) Mark(purpose, realm, id string) string {
 	return marks.EncodeToString(r.Hash(purpose, realm+" "+id)[:16])
 }
 
-var marks = base32.NewEncoding(strings.ToLower(crockford)).WithPadding(base32.NoPadding)
+var marks = base32.NewEncoding(lower).WithPadding(base32.NoPadding)
 
 // Pepper is the keyed pre-hash of a password, 32 bytes, before the slow hash: a stolen database without the ring cannot
 // be attacked at all. It never changes for an installation.
