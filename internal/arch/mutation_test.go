@@ -106,7 +106,7 @@ func TestSizeChecksFindWhatTheyLookFor(t *testing.T) {
 	}{
 		{"internal/a", 1, fileCap, true}, {"internal/a", 1, fileCap + 1, false},
 		{"internal/a", 10, 300, true}, {"internal/a", 10, 301, false},
-		{"internal/sqlstore", 10, 400, true}, {"internal/sqlstore", 13, 400, false},
+		{"internal/sqlstore", 15, 400, true}, {"internal/sqlstore", 16, 400, false},
 	} {
 		if found := size(c.path, c.files, c.lines); (len(found) == 0) != c.ok {
 			t.Errorf("%s with %d files of %d lines: %q", c.path, c.files, c.lines, found)
