@@ -79,6 +79,9 @@ func (d Detail) Failures(now time.Time) (out []audit.Event) {
 		case "signin.succeeded":
 			return out
 		case "signin.failed", "enrol.failed", "limiter.tripped":
+			if e.Type == "limiter.tripped" && e.Data["kind"] == "" {
+				continue // of a form, not of something that was shown
+			}
 			if now.Sub(e.At) < Lately && len(out) < 3 {
 				out = append(out, e)
 			}

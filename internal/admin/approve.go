@@ -10,6 +10,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
+	"doorward/internal/limit"
 	"doorward/internal/login"
 )
 
@@ -100,8 +101,8 @@ func (s *Requests) about(tx RequestTx, by login.By, act directory.Act, id string
 // "request-nobody", "request-no-way", "person-shut".
 func (s *Requests) Approve(ctx context.Context, by login.By, id string, version int64) (r helpdesk.Request, err error) {
 	now := s.Clock()
+	var p directory.Person
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
-		var p directory.Person
 		if r, p, err = s.about(tx, by, directory.See, id); err != nil {
 			return err
 		}
@@ -111,7 +112,7 @@ func (s *Requests) Approve(ctx context.Context, by login.By, id string, version 
 		r, err = s.approve(tx, by, r, p, now)
 		return err
 	})
-	return r, err
+	return r, s.tripped(ctx, err, by.EventAbout(p, now, "", "", facts(r)))
 }
 
 func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p directory.Person, now time.Time) (helpdesk.Request, error) {
@@ -218,11 +219,7 @@ func (s *Requests) spend(tx RequestTx, by login.By, r helpdesk.Request, now time
 		ok, _, err := tx.Reserve("approve:"+by.Person.ID, q.Agent, daily, now)
 		return !ok, err
 	}
-	ok, retry, err := tx.Reserve("approve:"+by.Person.ID, q.Administrator, daily, now)
-	if err == nil && !ok {
-		err = fault.New(fault.Throttled, "too-many-resets", "max", q.Administrator).After(retry)
-	}
-	return false, err
+	return false, limit.Budget{Key: "approve:" + by.Person.ID, Limit: q.Administrator, Window: daily, Code: "too-many-resets"}.Take(tx, now)
 }
 
 // wake writes to those who can be the second: other administrators, and supervisors and owners for the desk.
@@ -258,12 +255,11 @@ func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdes
 // Refuse says no. suspicious says that whoever asked was not the person: the others who look after them are told at
 // once. The second refusal about one person within a day alarms the supervisors (SEC T-HD2).
 //
-// Errors: fault.Invalid "reason-short"; fault.Conflict "help-over", "stale"; what directory.May returns.
+// Errors: those of Reason; fault.Conflict "help-over", "stale"; what directory.May returns.
 func (s *Requests) Refuse(ctx context.Context, by login.By, id string, version int64, reason string, suspicious bool) (r helpdesk.Request, err error) {
 	now := s.Clock()
-	reason = directory.Line(reason)
-	if utf8.RuneCountInString(reason) < reasonLeast {
-		return r, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	if reason, err = Reason(reason); err != nil {
+		return r, err
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
 		var p directory.Person
@@ -339,8 +335,8 @@ func (s *Requests) alarm(tx RequestTx, by login.By, p directory.Person, r helpde
 	return nil
 }
 
-// Cancel stops a request or a grant that was not used yet. Whoever may reset the person may do it, and the person
-// themselves. Errors: fault.Conflict "help-over"; what directory.May returns.
+// Cancel stops a request or a grant that was not used yet. Whoever may reset the person may do it and says why; the person
+// themselves need not. Errors: those of Reason; fault.Conflict "help-over"; what directory.May returns.
 func (s *Requests) Cancel(ctx context.Context, by login.By, id, reason string) (r helpdesk.Request, err error) {
 	now := s.Clock()
 	err = insist(func() error {
@@ -348,13 +344,18 @@ func (s *Requests) Cancel(ctx context.Context, by login.By, id, reason string) (
 			if r, err = tx.HelpRequest(by.Person.Realm, id); err != nil {
 				return err
 			}
-			p := by.Person
-			if r.Person != p.ID || r.Person == "" {
-				if r, p, err = s.about(tx, by, directory.ResetFactor, id); err != nil && !is(err, "request-nobody") {
-					return err
-				}
+			if r.Person == by.Person.ID {
+				return s.stop(tx, by, &r, by.Person, directory.Line(reason), now)
 			}
-			return s.stop(tx, by, &r, p, directory.Line(reason), now)
+			var p directory.Person
+			if r, p, err = s.about(tx, by, directory.ResetFactor, id); err != nil && !is(err, "request-nobody") {
+				return err
+			}
+			why, err := Reason(reason)
+			if err != nil {
+				return err
+			}
+			return s.stop(tx, by, &r, p, why, now)
 		})
 	})
 	return r, err

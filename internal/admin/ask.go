@@ -29,12 +29,14 @@ type Form struct {
 	Address string
 	Why     helpdesk.Why
 	Words   string
+	Unseen  string // the field that nobody sees, see helpdesk: empty from people
 }
 
 // Ask takes the request form of somebody who is not signed in and returns the number of their request.
 //
 // Errors: fault.Invalid "address-invalid" (address), "why-missing" (why), "words-missing" (words, for Other alone),
-// "text-long" (words), "form-old" and "form-quick" (the proof); fault.Throttled "too-many-requests".
+// "text-long" (words), "form-filled" (the field that nobody sees), "form-old" and "form-quick" (the proof); fault.Throttled
+// "too-many-requests".
 func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form, proof helpdesk.Proof) (number string, err error) {
 	now := s.Clock()
 	realm, err := s.Realms.Realm(c.Realm)
@@ -47,6 +49,10 @@ func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form, proof helpde
 	}
 	if err := f.tidy(); err != nil {
 		return "", err
+	}
+	if f.Unseen != "" {
+		s.count("filled", helpdesk.Request{Why: f.Why})
+		return "", fault.New(fault.Invalid, "form-filled")
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
 		var fresh bool
@@ -83,7 +89,7 @@ func (s *Requests) Ask(ctx context.Context, c login.Caller, f Form, proof helpde
 	if fault.Of(err, fault.Exists) { // the number was taken: once in a million million, another form draws another
 		err = fault.New(fault.Invalid, "form-old")
 	}
-	return number, err
+	return number, s.tripped(ctx, err, audit.Event{Realm: realm.ID, At: now, Actor: "anonymous", Network: c.Network, Browser: c.Agent})
 }
 
 func (f *Form) tidy() error {
@@ -131,7 +137,7 @@ func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number stri
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
 		p := by.Person
-		if err := budget(tx, "ask:person:"+p.Realm+":"+p.ID, askLimit, now); err != nil {
+		if err := asking("person:"+p.Realm+":"+p.ID, askLimit).Take(tx, now); err != nil {
 			return err
 		}
 		if err := s.clear(tx, p, now); err != nil {
@@ -159,7 +165,7 @@ func (s *Requests) AskFor(ctx context.Context, by login.By, f Form) (number stri
 		}
 		return s.task(tx, by.Realm, p, r, login.Caller{Network: by.Network, Agent: by.Agent}, now)
 	})
-	return number, err
+	return number, s.tripped(ctx, err, by.Event(now, "", "", nil))
 }
 
 // Stopping is what the page behind the link of a notice shows before anything happens.

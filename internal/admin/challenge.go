@@ -1,11 +1,15 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"time"
 
+	"doorward/internal/audit"
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
+	"doorward/internal/limit"
 	"doorward/internal/login"
 	"doorward/internal/secret"
 )
@@ -49,19 +53,29 @@ func (s *Requests) proven(tx RequestTx, c login.Caller, p helpdesk.Proof, now ti
 		return number, false, err
 	}
 	if p.Works() {
-		return number, true, budget(tx, "ask:proof:"+c.Realm+":"+c.Net(), askLimit, now)
+		return number, true, asking("proof:"+c.Realm+":"+c.Net(), askLimit).Take(tx, now)
 	}
 	if now.Sub(made) < helpdesk.ReadingTime {
 		return "", false, fault.New(fault.Invalid, "form-quick")
 	}
-	return number, true, budget(tx, "ask:plain:"+c.Realm+":"+c.Net(), plainLimit, now)
+	return number, true, asking("plain:"+c.Realm+":"+c.Net(), plainLimit).Take(tx, now)
 }
 
-// budget takes one of what may be asked under a key.
-func budget(tx RequestTx, key string, limit int, now time.Time) error {
-	ok, retry, err := tx.Reserve(key, limit, askWindow, now)
-	if err == nil && !ok {
-		err = fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
+// asking is the budget of the form for a network or a person.
+func asking(of string, most int) limit.Budget {
+	return limit.Budget{Key: "ask:" + of, Limit: most, Window: askWindow, Code: "too-many-requests"}
+}
+
+// tripped counts and writes down that a budget was empty, and returns the fault for whoever asked. Any other error goes
+// through. It is called once the transaction that found the budget empty is over. about says who asked, and about whom as
+// far as that was proven: an address that was typed names nobody.
+func (s *Requests) tripped(ctx context.Context, err error, about audit.Event) error {
+	e := limit.Of(err)
+	if e == nil {
+		return err
 	}
-	return err
+	if s.Count != nil {
+		s.Count("throttled", "code", e.Code)
+	}
+	return errors.Join(e.Refusal, s.Store.Write(ctx, func(tx RequestTx) error { return e.Note(tx, about) }))
 }

@@ -257,8 +257,8 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 // are those of Refuse.
 func (s *Requests) Answer(ctx context.Context, by login.By, id string, version int64, words string) (r helpdesk.Request, err error) {
 	now := s.Clock()
-	if words = directory.Line(words); len([]rune(words)) < reasonLeast {
-		return r, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	if words, err = Reason(words); err != nil {
+		return r, err
 	}
 	err = s.Store.Write(ctx, func(tx RequestTx) error {
 		var p directory.Person

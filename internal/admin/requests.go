@@ -13,6 +13,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
+	"doorward/internal/limit"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/secret"
@@ -78,30 +79,31 @@ type Wish struct {
 // Errors: what directory.May returns; fault.Invalid "reason-short" (field reason), "kinds-missing" (kinds), "channel-missing"
 // (channel), "text-long" (reason); fault.Conflict "never-active" (an invitation is what helps), "person-shut" (the account
 // must be enabled first), "request-no-way" (the policy has no line that such a request could open), "help-over" (the
-// ticket was closed); fault.NotFound for a ticket that is about somebody else; fault.Exists "request-open" with the number;
-// fault.Throttled "too-many-requests": about one person only so many are opened within a day.
+// ticket was closed); fault.NotFound for a ticket that is about somebody else; fault.Exists "request-open" with the number
+// and who opened it; fault.Throttled "too-many-requests": about one person only so many are opened within a day.
 func (s *Requests) Open(ctx context.Context, by login.By, w Wish) (r helpdesk.Request, err error) {
 	now := s.Clock()
+	var p directory.Person
 	err = s.Store.Write(ctx, func(tx RequestTx) (err error) {
-		r, _, err = s.open(tx, by, w, now)
+		r, p, err = s.open(tx, by, w, now)
 		return err
 	})
-	return r, err
+	return r, s.tripped(ctx, err, by.EventAbout(p, now, "", "", nil))
 }
 
 // Reset opens and approves in one go: how an administrator gives somebody of their own organization a new set-up. Where a
 // second person has to look as well, it stays open until they have. Errors are those of Open and Approve.
 func (s *Requests) Reset(ctx context.Context, by login.By, w Wish) (r helpdesk.Request, err error) {
 	now := s.Clock()
+	var p directory.Person
 	err = s.Store.Write(ctx, func(tx RequestTx) (err error) {
-		var p directory.Person
 		if r, p, err = s.open(tx, by, w, now); err != nil {
 			return err
 		}
 		r, err = s.approve(tx, by, r, p, now)
 		return err
 	})
-	return r, err
+	return r, s.tripped(ctx, err, by.EventAbout(p, now, "", "", nil))
 }
 
 func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r helpdesk.Request, p directory.Person, err error) {
@@ -164,7 +166,7 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 		if live, err := tx.HelpRequestsLive(p.Realm, p.ID); err != nil {
 			return r, p, err
 		} else if len(live) > 0 && live[0].ID != r.ID {
-			return r, p, fault.New(fault.Exists, "request-open", "number", live[0].Number)
+			return r, p, s.inTheWay(tx, live[0], p)
 		}
 		fresh(&r)
 		err = s.update(tx, &r)
@@ -189,11 +191,7 @@ func (s *Requests) open(tx RequestTx, by login.By, w Wish, now time.Time) (r hel
 // pace counts what is opened about a person. Without it, asking again and again would push what was refused out of the
 // newest requests, which are what the next decision looks at.
 func (s *Requests) pace(tx RequestTx, p directory.Person, now time.Time) error {
-	ok, retry, err := tx.Reserve("request:"+p.ID, openLimit, daily, now)
-	if err == nil && !ok {
-		err = fault.New(fault.Throttled, "too-many-requests", "minutes", int(retry/time.Minute)+1).After(retry)
-	}
-	return err
+	return limit.Budget{Key: "request:" + p.ID, Limit: openLimit, Window: daily, Code: "too-many-requests"}.Take(tx, now)
 }
 
 // clear closes a request about a person whose time is over, so that a new one can be opened.
@@ -223,7 +221,20 @@ func (s *Requests) taken(tx RequestTx, p directory.Person) error {
 	if len(live) == 0 {
 		return fault.New(fault.Conflict, "stale") // the number was taken: the next try draws another
 	}
-	return fault.New(fault.Exists, "request-open", "number", live[0].Number)
+	return s.inTheWay(tx, live[0], p)
+}
+
+// inTheWay names the request by which a person is being helped already, and who opened it: the colleague to speak with. A
+// freeze was asked for by the person.
+func (s *Requests) inTheWay(tx RequestTx, r helpdesk.Request, p directory.Person) error {
+	by, err := s.name(tx, r.Realm, r.Opener)
+	if err != nil {
+		return err
+	}
+	if by == "" {
+		by = p.Name
+	}
+	return fault.New(fault.Exists, "request-open", "number", r.Number, "by", by)
 }
 
 // policy says how many approvers the policy wants for what is named, and whether something that remains, and the mailbox,

@@ -41,6 +41,7 @@ var Plan = map[string]Room{
 	"internal/helpdesk":   {nouns, []string{"internal/authn", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/job":        {nouns, nil},
 	"internal/keyfile":    {nouns, []string{"internal/fault"}},
+	"internal/limit":      {nouns, []string{"internal/audit", "internal/fault"}},
 	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/pki":        {nouns, nil},
 	"internal/session":    {nouns, []string{"internal/authn", "internal/directory"}},
@@ -54,8 +55,8 @@ var Plan = map[string]Room{
 	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
-		"internal/mail", "internal/secret",
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/limit",
+		"internal/login", "internal/mail", "internal/secret",
 	}},
 	"internal/apply": {cases, []string{
 		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
@@ -64,7 +65,7 @@ var Plan = map[string]Room{
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/mail", "internal/secret", "internal/session",
+		"internal/helpdesk", "internal/limit", "internal/mail", "internal/secret", "internal/session",
 	}},
 	"internal/selfservice": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
@@ -169,6 +170,7 @@ var sideways = map[string][]string{
 	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/helpdesk":    {"internal/authn", "internal/directory"},
+	"internal/limit":       {"internal/audit"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/oidc":        {"internal/web"},
 	"internal/secret":      {"internal/fault"},

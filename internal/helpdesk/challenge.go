@@ -18,6 +18,8 @@ import (
 //     the number of the first again: a double click asks once.
 //   - The page's script answers with a proof of work. Without one the form has to lie a few seconds, as it does before a
 //     person, and the network's budget is smaller.
+//   - A field that nobody sees is left empty by people and filled by programs. Whoever filled it is told so, and gets the form
+//     again with the field empty: an extension of the browser may have been the one.
 
 const (
 	ChallengeFor = 10 * time.Minute

@@ -85,7 +85,7 @@ func (s *Service) Resend(ctx context.Context, c Caller, token string) error {
 		return err
 	}
 	err = s.insist(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, mailing(c), now); err != nil {
+		if err := mailing(c).Take(tx, now); err != nil {
 			return err
 		}
 		ot, _, _, err := s.link(ctx, tx, c.Realm, SetUp, token)

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -10,7 +9,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
-	"doorward/internal/fault"
+	"doorward/internal/limit"
 )
 
 // The attempt limiter. An attempt is reserved and committed before anything is compared (SEC T-AC2), so 64 callers at
@@ -35,55 +34,43 @@ const (
 // lane is a set of reservations made for one attempt.
 type lane struct{ keys []string }
 
-// budget is one limit of attempts.
-type budget struct {
-	key    string
-	limit  int
-	window time.Duration
-	code   string
-}
-
 // Budgets of a network besides its guesses.
-func beginning(c Caller) budget {
-	return budget{netKey("start", c), 60, 10 * time.Minute, "too-many-starts"}
+func beginning(c Caller) limit.Budget {
+	return limit.Budget{Key: netKey("start", c), Limit: 60, Window: 10 * time.Minute, Code: "too-many-starts"}
 }
-func following(c Caller) budget {
-	return budget{netKey("link", c), 60, 10 * time.Minute, "too-many-links"}
+func following(c Caller) limit.Budget {
+	return limit.Budget{Key: netKey("link", c), Limit: 60, Window: 10 * time.Minute, Code: "too-many-links"}
 }
-func mailing(c Caller) budget { return budget{netKey("forgot", c), 20, time.Hour, "too-many-mails"} }
-func binding(c Caller) budget {
-	return budget{netKey("bind", c), netAttempts, attemptsWindow, "too-many-attempts"}
+func mailing(c Caller) limit.Budget {
+	return limit.Budget{Key: netKey("forgot", c), Limit: 20, Window: time.Hour, Code: "too-many-mails"}
 }
+func binding(c Caller) limit.Budget { return attempting(netKey("bind", c), netAttempts) }
 
-// empty is a budget of which nothing is left.
-type empty struct {
-	budget
-	refusal *fault.Error
+// attempting is a budget of guesses.
+func attempting(key string, most int) limit.Budget {
+	return limit.Budget{Key: key, Limit: most, Window: attemptsWindow, Code: "too-many-attempts"}
 }
-
-func (e *empty) Error() string { return e.refusal.Error() }
-func (e *empty) Unwrap() error { return e.refusal }
 
 // reserve takes one attempt of every budget that applies, or none: the transaction is rolled back when one is empty.
 // The address stands for the person in every flow, so that a step-up shares its budget with a sign-in.
 func (s *Service) reserve(tx Tx, c Caller, st standing, k authn.Kind, stored []authn.Credential, device string, now time.Time) (lane, error) {
 	base := "try:" + c.Realm + ":" + string(k) + ":"
 	who, factor := s.addressKey(st.flow.Subject.Address), newest(stored)
-	budgets := []budget{{netKey("try", c), netAttempts, attemptsWindow, "too-many-attempts"}}
+	budgets := []limit.Budget{attempting(netKey("try", c), netAttempts)}
 	if device != "" {
 		who, factor = who+":device:"+device, factor+":device:"+device
 		budgets = nil
 	}
-	budgets = append(budgets, budget{base + who, attempts, attemptsWindow, "too-many-attempts"})
+	budgets = append(budgets, attempting(base+who, attempts))
 	if k != authn.Password { // no lasting lock on a password: a stranger could lock its owner out
-		budgets = append(budgets, budget{base + factor + streakSuffix, streak, streakWindow, "factor-locked"})
+		budgets = append(budgets, limit.Budget{Key: base + factor + streakSuffix, Limit: streak, Window: streakWindow, Code: "factor-locked"})
 	}
 	var l lane
 	for _, b := range budgets {
-		if err := s.throttle(tx, b, now); err != nil {
+		if err := b.Take(tx, now); err != nil {
 			return lane{}, err
 		}
-		l.keys = append(l.keys, b.key)
+		l.keys = append(l.keys, b.Key)
 	}
 	return l, nil
 }
@@ -117,41 +104,20 @@ func (l lane) release(tx Tx) error {
 	return nil
 }
 
-// throttle takes one of a budget or fails with fault.Throttled. The caller hands that error to tripped once its
-// transaction is over.
-func (s *Service) throttle(tx Tx, b budget, now time.Time) error {
-	ok, retry, err := tx.Reserve(b.key, b.limit, b.window, now)
-	if err != nil || ok {
-		return err
-	}
-	s.Count("throttled", "code", b.code)
-	minutes := int((retry + time.Minute - 1) / time.Minute)
-	return &empty{b, fault.New(fault.Throttled, b.code, "minutes", minutes).After(retry)}
-}
-
-// tripped writes down that a budget was empty, once in its window (a day where the window is longer), and returns the
-// fault for the caller. Any other error goes through. It needs a transaction of its own: what found the budget empty
-// was undone. about is what is known of the attempt; the events are as many for nobody as for somebody.
+// tripped counts and writes down that a budget was empty, and returns the fault for the caller. Any other error goes
+// through. It is called once the transaction that found the budget empty is over. about is what is known of the attempt;
+// the events are as many for nobody as for somebody.
 func (s *Service) tripped(ctx context.Context, c Caller, err error, now time.Time, about audit.Event) error {
-	var e *empty
-	if !errors.As(err, &e) {
+	e := limit.Of(err)
+	if e == nil {
 		return err
 	}
-	about.Realm, about.At, about.Type, about.Actor, about.Network, about.Browser = c.Realm, now, "limiter.tripped", "anonymous", c.Network, c.Agent
-	data := map[string]string{"code": e.code}
-	for k, v := range about.Data {
-		data[k] = v
-	}
-	about.Data = data
-	if err := s.Store.Write(ctx, func(tx Tx) error {
-		if over, err := s.overLimit(tx, "tripped:"+e.key, 1, min(e.window, 24*time.Hour), now); err != nil || over {
-			return err
-		}
-		return tx.Audit(about)
-	}); err != nil {
+	s.Count("throttled", "code", e.Code)
+	about.Realm, about.At, about.Actor, about.Network, about.Browser = c.Realm, now, "anonymous", c.Network, c.Agent
+	if err := s.Store.Write(ctx, func(tx Tx) error { return e.Note(tx, about) }); err != nil {
 		s.Log.WarnContext(ctx, "a refusal of the limiter could not be written down", slog.String("error", err.Error()))
 	}
-	return e.refusal
+	return e.Refusal
 }
 
 // overLimit takes one of a budget and says whether it was empty, for places where the answer must not tell.

@@ -120,7 +120,7 @@ func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (
 	now := s.Clock()
 	browser, isNew := s.browserOf(c)
 	if err := s.Store.Write(ctx, func(tx Tx) error {
-		return s.throttle(tx, following(c), now)
+		return following(c).Take(tx, now)
 	}); err != nil {
 		return View{}, s.tripped(ctx, c, err, now, audit.Event{})
 	}
@@ -236,7 +236,7 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 		return err
 	}
 	err = s.insist(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, mailing(c), now); err != nil {
+		if err := mailing(c).Take(tx, now); err != nil {
 			return err
 		}
 		quiet, err := s.overLimit(tx, "forgot:"+realm.ID+":"+s.addressKey(address), 3, time.Hour, now)

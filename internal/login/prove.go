@@ -161,7 +161,7 @@ func (s *Service) knownDevice(tx Tx, c Caller, person string) (string, error) {
 
 func (p *proving) reserve(tx Tx) (err error) {
 	if p.bind {
-		return p.s.throttle(tx, binding(p.c), p.now)
+		return binding(p.c).Take(tx, p.now)
 	}
 	p.lane, err = p.s.reserve(tx, p.c, p.st, p.a.Kind, p.stored, p.device, p.now)
 	return err

@@ -178,7 +178,7 @@ func (s *Service) Remind(ctx context.Context, c Caller, id string) error {
 		if st.step.Act != authn.ActProve || !st.step.Offers(authn.Mail) {
 			return fault.New(fault.Conflict, "not-expected")
 		}
-		if err := s.throttle(tx, mailing(c), now); err != nil {
+		if err := mailing(c).Take(tx, now); err != nil {
 			return err
 		}
 		if over, err := s.overLimit(tx, "remind:"+st.person.ID, 3, 24*time.Hour, now); err != nil || over {

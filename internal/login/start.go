@@ -51,7 +51,7 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 	f.Browser = s.browserHash(browser)
 	var st standing
 	err = s.Store.Write(ctx, func(tx Tx) error {
-		if err := s.throttle(tx, beginning(c), now); err != nil {
+		if err := beginning(c).Take(tx, now); err != nil {
 			return err
 		}
 		if st, err = s.stand(tx, f); err != nil {

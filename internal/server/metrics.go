@@ -34,7 +34,7 @@ var counted = []struct {
 	{"authorization", "Authorization requests of applications by how they ended: code, or the error of OAuth.", []string{"result"}},
 	{"client_request", "Requests of applications to the token endpoint and beside it: issued, or the error of OAuth.", []string{"result"}},
 	{"client_keys", "Key sets of applications fetched from their jwks_uri, by whether they could be read.", []string{"result"}},
-	{"request", "Requests for help by what became of them (asked, opened, seconded, approved, refused, cancelled, answered, alarmed, frozen) and why they were made.", []string{"what", "why"}},
+	{"request", "Requests for help by what became of them (asked, opened, seconded, approved, refused, cancelled, answered, alarmed, frozen, filled) and why they were made.", []string{"what", "why"}},
 	{"token_reuse", "Codes and refresh tokens that came a second time: what they had given was ended.", []string{"why"}},
 	{"device_grant", "Devices that asked to be connected, by how far they came: asked, wrong-code, allowed, denied, fetched.", []string{"result"}},
 	{"forward_auth_checks", "Questions of proxies about requests to guarded applications, by answer.", []string{"result"}},

@@ -33,7 +33,7 @@ var resetPage = web.Define(Pages, "reset", web.Console,
 	web.Sample("administrator", ResetPage{View: sampleView, Row: sampleRows[0], Kinds: sampleKinds, Channels: sampleChannels}),
 	web.Sample("staff", ResetPage{View: sampleView, Row: sampleRows[0], Kinds: sampleKinds, Channels: sampleChannels, Staff: true, Ticket: "1"}),
 	web.Sample("password", ResetPage{View: sampleView, Row: sampleRows[0], Password: true, Channels: sampleChannels}),
-	web.Sample("helped already", ResetPage{View: sampleView, Row: sampleRows[0], Kinds: sampleKinds, Channels: sampleChannels, Reason: "New phone, the old one was handed in"}).With(fault.New(fault.Exists, "request-open", "number", "K7QD-94MT")),
+	web.Sample("helped already", ResetPage{View: sampleView, Row: sampleRows[0], Kinds: sampleKinds, Channels: sampleChannels, Reason: "New phone, the old one was handed in"}).With(fault.New(fault.Exists, "request-open", "number", "K7QD-94MT", "by", "Hana Operator")),
 	web.Sample("wrong", ResetPage{View: sampleView, Row: sampleRows[0], Kinds: sampleKinds, Channels: sampleChannels, Reason: "x"}).With(fault.New(fault.Invalid, "reason-short", "min", 10).In("reason")))
 
 // wish is what the form says.

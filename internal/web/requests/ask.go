@@ -48,6 +48,7 @@ var askPage = web.Define(Pages, "ask", web.Door,
 	web.Sample("prefilled", AskPage{Challenge: sampleChallenge, Address: "a.sample@northline.example", Why: "blocked"}),
 	web.Sample("signed in", AskPage{Signed: true, Address: "a.sample@northline.example", Why: "only-administrator"}),
 	web.Sample("wrong", AskPage{Challenge: sampleChallenge, Address: "a.sample@", Words: "…"}).With(fault.New(fault.Invalid, "why-missing").In("why")),
+	web.Sample("by a program", AskPage{Challenge: sampleChallenge, Address: "a.sample@northline.example", Why: "factor", Words: "My phone is lost"}).With(fault.New(fault.Invalid, "form-filled")),
 	web.Sample("too often", AskPage{Challenge: sampleChallenge}).With(fault.New(fault.Throttled, "too-many-requests", "minutes", 12)))
 
 // WhoPage asks for an address, so that the administrators hear of it: their names are not told to strangers (REQ B42).
@@ -99,6 +100,9 @@ func (d *Door) challenge(r *http.Request) Challenge {
 	return Challenge{d.Requests.Challenge(web.From(r).Realm.ID, r.PostFormValue("challenge")), helpdesk.ProofBits}
 }
 
+// unseen is the field of the form that nobody sees. Its name is one that programs know and that no browser fills in.
+const unseen = "subject"
+
 func proof(r *http.Request) helpdesk.Proof {
 	return helpdesk.Proof{Challenge: r.PostFormValue("challenge"), Answer: r.PostFormValue("answer")}
 }
@@ -128,7 +132,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := AskPage{Signed: signed, Address: r.PostFormValue("address"), Why: r.PostFormValue("why"), Words: r.PostFormValue("words")}
-	f := admin.Form{Address: p.Address, Why: helpdesk.Why(p.Why), Words: p.Words}
+	f := admin.Form{Address: p.Address, Why: helpdesk.Why(p.Why), Words: p.Words, Unseen: r.PostFormValue(unseen)}
 	var number string
 	if signed {
 		p.Address = by.Person.Address
@@ -171,7 +175,7 @@ func (d *Door) whoForm(w http.ResponseWriter, r *http.Request) error {
 
 func (d *Door) askWho(w http.ResponseWriter, r *http.Request) error {
 	p := WhoPage{Address: r.PostFormValue("address")}
-	number, err := d.Requests.Ask(r.Context(), caller(r), admin.Form{Address: p.Address, Why: helpdesk.WhoHelps}, proof(r))
+	number, err := d.Requests.Ask(r.Context(), caller(r), admin.Form{Address: p.Address, Why: helpdesk.WhoHelps, Unseen: r.PostFormValue(unseen)}, proof(r))
 	if err == nil {
 		return d.receipt(w, r, number)
 	}
