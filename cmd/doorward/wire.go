@@ -18,6 +18,7 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
+	"doorward/internal/authn/recovery"
 	"doorward/internal/authn/totp"
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
@@ -141,6 +142,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		Methods: []authn.Method{
 			h.passwords,
 			totp.New(totp.Config{}),
+			recovery.New(g.ring.Hash),
 			onetime.New(authn.Invite),
 			onetime.New(authn.Mail),
 		},

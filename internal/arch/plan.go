@@ -52,6 +52,7 @@ var Plan = map[string]Room{
 
 	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
 	"internal/authn/password": {methods, []string{"internal/authn", "internal/fault"}},
+	"internal/authn/recovery": {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
@@ -68,7 +69,7 @@ var Plan = map[string]Room{
 		"internal/helpdesk", "internal/limit", "internal/mail", "internal/secret", "internal/session",
 	}},
 	"internal/selfservice": {cases, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/mail",
+		"internal/audit", "internal/authn", "internal/authn/recovery", "internal/directory", "internal/fault", "internal/login", "internal/mail",
 		"internal/session", "internal/token",
 	}},
 
@@ -103,7 +104,7 @@ var Plan = map[string]Room{
 		"internal/web",
 	}},
 	"internal/web/signin": {doors, []string{
-		"internal/authn", "internal/authn/password", "internal/authn/totp", "internal/directory", "internal/fault",
+		"internal/authn", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
 		"internal/helpdesk", "internal/login", "internal/secret", "internal/web",
 	}},
 
@@ -115,7 +116,7 @@ var Plan = map[string]Room{
 
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
+		"internal/authn/recovery", "internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests",
@@ -130,7 +131,7 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
-		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/totp",
+		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",

@@ -51,6 +51,7 @@ var Types = []Type{
 	{"person.mismatch", true},
 	{"preferences.changed", false},
 	{"realm.applied", true},
+	{"recovery.used", true},
 	{"request.alarm", true},
 	{"request.answered", false},
 	{"request.approved", true},

@@ -40,13 +40,14 @@ type KindInfo struct {
 	Held       bool     // can be a credential of a person
 	Identifies bool     // names its person before the person is known
 	Phishable  bool     // can be relayed by a look-alike page in real time
+	Models     bool     // comes in models (the realm's authenticators): one is chosen before anything is offered to bind
 }
 
 // Kinds is the kind table, in the order in which ways are offered where nothing else decides.
 var Kinds = []KindInfo{
 	{Kind: Cert, Categories: Possession, AMR: []string{"swk"}, Held: true, Identifies: true},
 	{Kind: Password, Categories: Knowledge, AMR: []string{"pwd"}, Held: true, Identifies: true, Phishable: true},
-	{Kind: TOTP, Categories: Possession, AMR: []string{"otp"}, Held: true, Phishable: true},
+	{Kind: TOTP, Categories: Possession, AMR: []string{"otp"}, Held: true, Phishable: true, Models: true},
 	{Kind: Phone, Categories: Possession, AMR: []string{"swk"}, Held: true, Phishable: true},
 	{Kind: Passkey, Categories: Knowledge | Possession, AMR: []string{"hwk", "user"}, Held: true, Identifies: true},
 	{Kind: Recovery, AMR: []string{"otp"}, Held: true, Phishable: true},

@@ -23,7 +23,7 @@ type Answer struct {
 	Kind       Kind
 	Address    string // user name, where the person is not known yet
 	Text       string // password, code or token
-	Confirm    string // unused by most
+	Confirm    string // "yes" where the person confirms that they keep what they were shown
 	Credential string // the credential the person picked, empty for any
 	Name       string // a name for a new credential
 	Model      string // which of the realm's authenticators, for a new credential
@@ -35,6 +35,7 @@ type Shown struct {
 	Changed    bool       // Credential.Data changed and must be stored (also on rejection: learned drift, a new hash)
 	Spend      []Once     // single uses to spend; on rejection they are burnt all the same
 	Question   *Question  // replaces the flow's open question (also on rejection); nil leaves it
+	Left       int        // how often the credential can still be shown, for kinds that run out
 	Replayed   error      // what to answer when one of Spend was spent before, instead of a plain rejection
 }
 

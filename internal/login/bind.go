@@ -7,12 +7,13 @@ import (
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
+	"doorward/internal/fault"
 	"doorward/internal/mail"
 )
 
 // bound stores a new credential. The old one of the kind ends only now, when the new one is confirmed (DESIGN R6):
 //
-//   - a password always replaces the password before it;
+//   - a password always replaces the password before it, and recovery codes all codes before them;
 //   - a replacement (something was lost, or a reset was granted) ends all of the kind;
 //   - a change names the one credential it replaces;
 //   - a spare ends nothing.
@@ -45,7 +46,9 @@ func (p *proving) bound(tx Tx) error {
 			return err
 		}
 	}
-	if err := tx.AddCredential(c); err != nil {
+	if err := tx.AddCredential(c); fault.Of(err, fault.Exists) {
+		return errMoved // the first of its kind, made in another tab at the same time: that one ends, look again
+	} else if err != nil {
 		return err
 	}
 	if grant := p.st.step.BehindOf(kind).Grant; grant != "" {
@@ -64,7 +67,7 @@ func (p *proving) bound(tx Tx) error {
 	if !p.st.person.EverActive() {
 		return nil // set-up: the owner is looking at it
 	}
-	if ended > 0 {
+	if ended > 0 && kind != authn.Recovery { // a new sheet changes nothing about who is signed in
 		if _, err := tx.EndSessions(f.Realm, f.Person, f.Session, "factor-changed", p.now); err != nil {
 			return err
 		}
@@ -78,7 +81,7 @@ func (p *proving) bound(tx Tx) error {
 
 // ends says whether an older credential of the same kind ends with the new one.
 func (p *proving) ends(old authn.Credential) bool {
-	if old.Kind == authn.Password || p.st.step.BehindOf(old.Kind).Way == authn.ByReplace {
+	if old.Kind == authn.Password || old.Kind == authn.Recovery || p.st.step.BehindOf(old.Kind).Way == authn.ByReplace {
 		return true
 	}
 	return p.st.flow.Goal.Replaces == old.ID
@@ -90,6 +93,8 @@ func (p *proving) notice(c authn.Credential, replaced bool) mail.Message {
 	switch {
 	case c.Kind == authn.Password:
 		template = "password-changed"
+	case c.Kind == authn.Recovery:
+		template = "recovery-made"
 	case replaced:
 		template = "factor-replaced"
 	}

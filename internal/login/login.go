@@ -106,6 +106,7 @@ type View struct {
 	Person   directory.Person
 	Question authn.Question   // open for this step: a seed to show
 	Ways     []Way            // credentials the person may pick from, last used first; only once the person is known
+	Codes    bool             // the person has recovery codes, for when they cannot show what is asked (see Lose)
 	Wait     time.Duration    // until the person can show this kind again (a code is spent and the next one is due)
 	Browser  secret.Text      // set when the door must store a new browser secret
 	Minted   *Minted          // set when the person was let in by this call
@@ -348,6 +349,7 @@ func (s *Service) view(ctx context.Context, st standing) (View, error) {
 		}
 	}
 	sortWays(v.Ways)
+	v.Codes = st.flow.OneTime == "" && st.flow.Goal.Admit() && wantsHad(st.step) != "" && len(ofKind(st.creds, authn.Recovery)) > 0
 	if len(st.step.Kinds) > 0 {
 		if m, ok := s.methods[st.step.Kinds[0]].(authn.Waiter); ok {
 			v.Wait = m.Wait(st.flow, ofKind(st.creds, st.step.Kinds[0]))

@@ -260,6 +260,9 @@ func (p *proving) proved(tx Tx) error {
 	f.Person = p.shown.Credential.Person
 	f.Evidence = append(f.Evidence, authn.Evidence{Kind: p.a.Kind, Credential: p.shown.Credential.ID, At: p.now})
 	f.Wrong, f.Open = 0, authn.Question{}
+	if p.a.Kind == authn.Recovery {
+		return p.spentCode(tx)
+	}
 	if p.shown.Changed && p.a.Kind == authn.Password {
 		if err := tx.Audit(p.s.event(p.c, *f, "password.rehashed", audit.Event{Organization: p.st.person.Organization})); err != nil {
 			return err

@@ -157,7 +157,8 @@ func (s *Service) wants(st standing) bool {
 		return asks
 	}
 	_, offers := s.methods[k].(authn.Offerer)
-	return offers && st.flow.Choice != ""
+	info, _ := authn.Info(k)
+	return offers && (st.flow.Choice != "" || !info.Models)
 }
 
 // ask opens the question of the step, if it needs one.

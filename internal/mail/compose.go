@@ -106,7 +106,7 @@ type writer struct {
 // words says one of the template's own texts. Names may stand in all of them.
 func (w *writer) words(part string) string {
 	return w.say(w.m.Template+"."+part, "realm", plain(w.r.Name), "inviter", foreign(w.m.Args["inviter"]), "address", plain(w.m.To),
-		"name", foreign(w.m.Args["name"]), "version", foreign(w.m.Args["version"]), "factor", w.factor(), "number", foreign(w.m.Args["number"]))
+		"name", foreign(w.m.Args["name"]), "version", foreign(w.m.Args["version"]), "factor", w.factor(), "number", foreign(w.m.Args["number"]), "left", foreign(w.m.Args["left"]))
 }
 
 func (w *writer) factor() string {

@@ -57,7 +57,7 @@ func message(r directory.Realm, template, lang string) Message {
 			"link": r.Origin + "/link/set-up/7ZK2M4Q9XT1B3C5D7E9F0G2H4J", "code": "7ZK2-M4Q9-XT1B3-C5D7-E9F0-G2H4J", "expires": "2026-11-28T09:14:00Z",
 			"inviter": "Ben Example", "who": "Ada Sample", "at": "2026-11-21T09:14:00Z", "network": "192.0.2.7", "browser": "Firefox on Windows",
 			"cancel": r.Origin + "/requests/stop/018f2b7c-0000-7000-8000-000000000009.7zk2m4q9xt1b3c5d7e9f0g2h4j", "number": "K7QD-94MT",
-			"reason": "New phone, the old one was handed in", "why": "factor", "from": "2026-11-21T10:14:00Z",
+			"reason": "New phone, the old one was handed in", "left": "8", "why": "factor", "from": "2026-11-21T10:14:00Z",
 			"not_me": r.Origin + "/not-me/018f2b7c-0000-7000-8000-000000000001.7zk2m4q9xt1b3c5d7e9f0g2h4j", "factor": "Work phone", "kind": "totp", "name": "Cleo Sample", "address": "cleo@customer.example",
 			"device_network": "198.51.100.20", "device_browser": "Safari on iOS", "version": "2026-01", "language": lang, "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		},
@@ -226,7 +226,7 @@ func TestAccountMailsSayWhoWhenWhereAndNotMe(t *testing.T) {
 			t.Error("a mail tells what is not its own")
 		}
 	})
-	if n != 12*4 {
+	if n != 14*4 {
 		t.Errorf("%d mails about one's own account", n)
 	}
 }

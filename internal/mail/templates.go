@@ -9,6 +9,7 @@ type shape struct {
 	Facts   []string // of the table of facts, in this order
 	Code    bool     // the link has a spelling to type (code) and an end (expires)
 	Factor  bool     // names a way to sign in (factor, kind)
+	Count   bool     // how many are left (left) stands in the words
 	Subject bool     // name and version may stand in the words
 	Why     string
 	Stop    bool // the link, or a second one (cancel), stops what the message tells
@@ -26,6 +27,8 @@ var templates = map[string]shape{
 	"factor-added":        {Notice: true, Facts: notice, Factor: true, Why: "safety"},
 	"factor-removed":      {Notice: true, Facts: notice, Factor: true, Why: "safety"},
 	"factor-replaced":     {Notice: true, Facts: notice, Factor: true, Why: "safety"},
+	"recovery-made":       {Notice: true, Facts: notice, Why: "safety"},
+	"recovery-used":       {Notice: true, Facts: notice, Count: true, Why: "safety"},
 	"signin-new-device":   {Notice: true, Facts: []string{"when", "where"}, Why: "safety"},
 	"sessions-ended":      {Notice: true, Facts: notice, Why: "safety"},
 	"device-connected":    {Notice: true, Facts: []string{"device", "who", "when", "where"}, Subject: true, Why: "safety"},

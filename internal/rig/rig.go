@@ -19,6 +19,7 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
+	"doorward/internal/authn/recovery"
 	"doorward/internal/authn/totp"
 	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
@@ -139,7 +140,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	})
 	r.Login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: epoch, Log: log,
-		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), onetime.New(authn.Invite), onetime.New(authn.Mail)},
+		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail)},
 	})
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}

@@ -13,31 +13,55 @@ func Token() string { return base64.RawURLEncoding.EncodeToString(random(32)) }
 // crockford is an alphabet of 32 without I, L, O and U, so that nothing is misread and no word appears by chance.
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-var typedGroups = [...]int{4, 4, 5, 4, 4, 5}
+var (
+	typedGroups    = []int{4, 4, 5, 4, 4, 5}
+	recoveryGroups = []int{4, 4, 4, 4}
+)
 
 const (
-	typedLen = 26  // letters of 5 bits
-	typedMax = 256 // bytes looked at; a person pastes less
+	typedLen    = 26  // letters of 5 bits
+	recoveryLen = 16  // the same
+	typedMax    = 256 // bytes looked at; a person pastes less
 )
 
 // Typed is a fresh secret of 130 random bits that a person can copy from paper: XXXX-XXXX-XXXXX-XXXX-XXXX-XXXXX. It is
 // in canonical form.
-func Typed() string {
-	b := random(typedLen)
+func Typed() string { return group(letters(typedLen), typedGroups) }
+
+// letters are n random ones of crockford, 5 bits each.
+func letters(n int) []byte {
+	b := random(n)
 	for i := range b {
 		b[i] = crockford[b[i]&31] // 32 divides 256: no letter is likelier
 	}
-	return group(b)
+	return b
 }
 
 // CanonicalTyped brings what a person typed to the form that Typed gave: any case, with or without blanks and dashes, O
 // for 0, I and L for 1, full-width letters. It is false for what cannot be such a code. Hash the canonical form only.
 func CanonicalTyped(s string) (string, bool) {
-	b, ok := canonical(s, crockford, typedLen, map[rune]rune{'O': '0', 'I': '1', 'L': '1'})
+	b, ok := canonical(s, crockford, typedLen, misread)
 	if !ok {
 		return "", false
 	}
-	return group(b), true
+	return group(b, typedGroups), true
+}
+
+// misread are letters that crockford does not have, and what is meant by them.
+var misread = map[rune]rune{'O': '0', 'I': '1', 'L': '1'}
+
+// RecoveryCode is a fresh code of 80 random bits, to be kept on paper and typed once: XXXX-XXXX-XXXX-XXXX. It is in
+// canonical form (SEC H-4 asks for 64 bits).
+func RecoveryCode() string { return group(letters(recoveryLen), recoveryGroups) }
+
+// CanonicalRecoveryCode brings what a person typed to the form that RecoveryCode gave, as forgiving as CanonicalTyped. It
+// is false for what cannot be such a code. Hash the canonical form only.
+func CanonicalRecoveryCode(s string) (string, bool) {
+	b, ok := canonical(s, crockford, recoveryLen, misread)
+	if !ok {
+		return "", false
+	}
+	return group(b, recoveryGroups), true
 }
 
 // consonants is the alphabet of RFC 8628 6.1: without vowels no word appears by chance, without digits none is read as a
@@ -98,9 +122,9 @@ func canonical(s, alphabet string, n int, slips map[rune]rune) ([]byte, bool) {
 	return b, len(b) == n
 }
 
-func group(b []byte) string {
-	parts := make([]string, len(typedGroups))
-	for i, n := range typedGroups {
+func group(b []byte, sizes []int) string {
+	parts := make([]string, len(sizes))
+	for i, n := range sizes {
 		parts[i], b = string(b[:n]), b[n:]
 	}
 	return strings.Join(parts, "-")

@@ -18,6 +18,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/authn/recovery"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -76,7 +77,17 @@ type Overview struct {
 	Acceptances []directory.Acceptance
 	Spare       bool // a second way of the kind that is used besides the password exists
 	CanAdd      []authn.Kind
+	Codes       Codes
 }
+
+// Codes is what is known of a person's recovery codes: never the codes.
+type Codes struct {
+	Made     time.Time // zero: they have none
+	Left, Of int
+}
+
+// Few reports whether new ones should be made before the last is used.
+func (c Codes) Few() bool { return !c.Made.IsZero() && c.Left <= recovery.Few }
 
 // Overview loads the security page.
 func (s *Service) Overview(ctx context.Context, by login.By) (Overview, error) {
@@ -91,7 +102,11 @@ func (s *Service) Overview(ctx context.Context, by login.By) (Overview, error) {
 		if o.Credentials, err = tx.Credentials(p.Realm, p.ID); err != nil {
 			return err
 		}
-		for i := range o.Credentials {
+		for i, c := range o.Credentials {
+			if c.Kind == authn.Recovery {
+				o.Codes.Made = c.Created
+				o.Codes.Left, o.Codes.Of = recovery.Left(c)
+			}
 			o.Credentials[i].Data = nil
 		}
 		if o.Sessions, err = tx.Sessions(p.Realm, p.ID); err != nil {

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -65,3 +66,11 @@ var (
 	anybody     = []string{"*"}
 	fiveMinutes = []string{"public, max-age=300"}
 )
+
+// WriteText answers with a plain text to be kept as a file.
+func WriteText(w http.ResponseWriter, name, text string) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	_, _ = io.WriteString(w, text) // the visitor has gone away
+	return nil
+}

@@ -55,12 +55,30 @@ type OverviewPage struct {
 	LastSignIn   time.Time
 	Factors      int
 	Spare        bool
+	Codes        Codes
 	Applications []directory.RelyingParty
 }
 
+// Codes are the recovery codes of an account, as a card.
+type Codes struct {
+	selfservice.Codes
+	Can bool // the policy lets the person make some
+}
+
+func sampleCodes(left int) Codes {
+	return Codes{selfservice.Codes{Made: sampleTime.Add(-40 * 24 * time.Hour), Left: left, Of: 10}, true}
+}
+
+func codes(o selfservice.Overview) Codes {
+	return Codes{o.Codes, slices.Contains(o.CanAdd, authn.Recovery)}
+}
+
+// None reports whether codes can be made and were not.
+func (c Codes) None() bool { return c.Can && c.Made.IsZero() }
+
 var overviewPage = web.Define(Pages, "overview", web.Desk,
-	web.Sample("new", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 1}),
-	web.Sample("spare", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 2, Spare: true,
+	web.Sample("new", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 1, Codes: Codes{Can: true}}),
+	web.Sample("spare", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 2, Spare: true, Codes: sampleCodes(2),
 		Applications: []directory.RelyingParty{{ID: "store", Name: "Northline store", Home: "https://store.northline.example"}}}))
 
 func (d *Door) overview(w http.ResponseWriter, r *http.Request, by login.By) error {
@@ -70,10 +88,10 @@ func (d *Door) overview(w http.ResponseWriter, r *http.Request, by login.By) err
 	}
 	p := OverviewPage{
 		View: web.Signed(by, "/account"), Name: by.Person.Name, Address: by.Person.Address, Organization: by.Organization.Name,
-		LastSignIn: by.Session.Created, Spare: o.Spare, Applications: by.Realm.Relying,
+		LastSignIn: by.Session.Created, Spare: o.Spare, Codes: codes(o), Applications: by.Realm.Relying,
 	}
 	for _, c := range o.Credentials {
-		if c.Kind != authn.Password {
+		if c.Kind != authn.Password && c.Kind != authn.Recovery {
 			p.Factors++
 		}
 	}
@@ -89,11 +107,12 @@ type SecurityPage struct {
 	Spare     bool
 	CanAdd    bool // another authenticator app can be added
 	Elsewhere bool
+	Codes     Codes
 }
 
 var securityPage = web.Define(Pages, "security", web.Desk,
-	web.Sample("one", SecurityPage{View: sampleView("/account/security"), Factors: sampleFactors[:2], Places: samplePlaces[:1], History: sampleHistory[:2], CanAdd: true}),
-	web.Sample("several", SecurityPage{View: sampleView("/account/security"), Factors: sampleFactors, Places: samplePlaces, History: sampleHistory, Spare: true, CanAdd: true, Elsewhere: true}))
+	web.Sample("one", SecurityPage{View: sampleView("/account/security"), Factors: sampleFactors[:2], Places: samplePlaces[:1], History: sampleHistory[:2], CanAdd: true, Codes: Codes{Can: true}}),
+	web.Sample("several", SecurityPage{View: sampleView("/account/security"), Factors: sampleFactors, Places: samplePlaces, History: sampleHistory, Spare: true, CanAdd: true, Elsewhere: true, Codes: sampleCodes(9)}))
 
 func (d *Door) security(w http.ResponseWriter, r *http.Request, by login.By) error {
 	o, err := d.Self.Overview(r.Context(), by)
@@ -102,7 +121,7 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request, by login.By) err
 	}
 	p := SecurityPage{
 		View: web.Signed(by, "/account/security"), Factors: factors(by, o), Places: places(by, o.Sessions),
-		History: happenings(by, o.History), Spare: o.Spare, CanAdd: slices.Contains(o.CanAdd, authn.TOTP),
+		History: happenings(by, o.History), Spare: o.Spare, CanAdd: slices.Contains(o.CanAdd, authn.TOTP), Codes: codes(o),
 	}
 	p.Elsewhere = len(p.Places) > 1
 	return securityPage.Show(w, r, p)
@@ -112,7 +131,9 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request, by login.By) err
 func factors(by login.By, o selfservice.Overview) []Factor {
 	var out []Factor
 	for _, c := range o.Credentials {
-		out = append(out, factor(by, c))
+		if c.Kind != authn.Recovery {
+			out = append(out, factor(by, c))
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Factor) int {
 		if a.Password() != b.Password() {
@@ -161,14 +182,14 @@ var removePage = web.Define(Pages, "remove", web.Desk,
 	web.Sample("plain", FactorPage{View: sampleView("/account/security"), Factor: sampleFactors[0]}),
 	web.Sample("last", FactorPage{View: sampleView("/account/security"), Factor: sampleFactors[0]}).With(fault.New(fault.Conflict, "last-way-in")))
 
-// one loads the factor a page is about; the password has no such page.
+// one loads the factor a page is about; the password and recovery codes have no such page.
 func (d *Door) one(r *http.Request, by login.By) (Factor, error) {
 	o, err := d.Self.Overview(r.Context(), by)
 	if err != nil {
 		return Factor{}, err
 	}
 	for _, c := range o.Credentials {
-		if c.ID == r.PathValue("credential") && c.Kind != authn.Password {
+		if c.ID == r.PathValue("credential") && c.Kind != authn.Password && c.Kind != authn.Recovery {
 			return factor(by, c), nil
 		}
 	}

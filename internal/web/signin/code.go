@@ -22,6 +22,7 @@ type CodePage struct {
 	First   bool      // the first sign-in after set-up
 	Reset   bool
 	Others  bool
+	Codes   bool // recovery codes would help
 }
 
 // NextCode is when an authenticator shows a code that was not used yet.
@@ -50,6 +51,7 @@ var sampleWait = nextCode(web.SampleTime, 12*time.Second)
 
 var codePage = web.Define(Pages, "code", web.Door,
 	web.Sample("plain", CodePage{Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", Others: true}),
+	web.Sample("with recovery codes", CodePage{Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", Others: true, Codes: true}),
 	web.Sample("several", CodePage{Flow: "f", Address: "a.sample@northline.example"}),
 	web.Sample("first", CodePage{View: web.View{Step: 4, Of: 6}, Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", First: true, Wait: sampleWait}),
 	web.Sample("change", CodePage{View: web.View{Step: 1, Of: 2}, Flow: "f", Address: "a.sample@northline.example", Reset: true}),
@@ -63,7 +65,7 @@ func (d *Door) showCode(w http.ResponseWriter, r *http.Request, v login.View, in
 	_, way := pick(v, in.with)
 	return answer(codePage, w, r, CodePage{
 		View: wizard(v), Flow: v.Flow.ID, Address: v.Flow.Address, With: in.with, Name: way.Name, Code: in.code,
-		Wait: nextCode(web.From(r).Now, v.Wait), First: setUp(v), Reset: !v.Flow.Goal.Admit(), Others: others(v),
+		Wait: nextCode(web.From(r).Now, v.Wait), First: setUp(v), Reset: !v.Flow.Goal.Admit(), Others: others(v), Codes: v.Codes,
 	}, clock(err))
 }
 

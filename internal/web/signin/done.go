@@ -15,17 +15,18 @@ import (
 // DonePage says that a factor was changed.
 type DonePage struct {
 	web.View
-	What   string // a kind with words of its own: password, totp
+	What   string // a kind with words of its own: password, totp, recovery
 	Signed bool
 }
 
 var donePage = web.Define(Pages, "done", web.Door,
 	web.Sample("password", DonePage{What: "password"}),
-	web.Sample("authenticator", DonePage{What: "totp", Signed: true}))
+	web.Sample("authenticator", DonePage{What: "totp", Signed: true}),
+	web.Sample("recovery codes", DonePage{What: "recovery", Signed: true}))
 
 func (d *Door) done(w http.ResponseWriter, r *http.Request) error {
 	what := r.URL.Query().Get("what")
-	if what != string(authn.Password) && what != string(authn.TOTP) {
+	if what != string(authn.Password) && what != string(authn.TOTP) && what != string(authn.Recovery) {
 		return fault.New(fault.NotFound, "no-page")
 	}
 	return donePage.Show(w, r, DonePage{What: what, Signed: d.signed(r)})

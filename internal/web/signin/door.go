@@ -27,6 +27,7 @@ type Logins interface {
 	Perform(ctx context.Context, c login.Caller, flow string, d login.Done) (login.View, error)
 	Decline(ctx context.Context, c login.Caller, flow string) error
 	Abandon(ctx context.Context, c login.Caller, flow string) error
+	Lose(ctx context.Context, c login.Caller, flow string, found bool) (login.View, error)
 
 	Peek(ctx context.Context, c login.Caller, purpose, token string) (login.Link, error)
 	Follow(ctx context.Context, c login.Caller, purpose, token string) (login.View, error)

@@ -53,6 +53,10 @@ func (f *fake) Begin(_ context.Context, _ login.Caller, s login.Start) (login.Vi
 
 func (f *fake) Look(context.Context, login.Caller, string) (login.View, error) { return f.view, f.look }
 
+func (f *fake) Lose(_ context.Context, _ login.Caller, _ string, found bool) (login.View, error) {
+	return f.call(map[bool]string{false: "Lose", true: "Find"}[found])
+}
+
 func (f *fake) Prove(_ context.Context, _ login.Caller, _ string, a authn.Answer) (login.View, error) {
 	f.answer = a
 	return f.call("Prove")

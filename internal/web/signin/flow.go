@@ -30,6 +30,8 @@ func provePage(k authn.Kind) stepPage {
 		return (*Door).showPassword
 	case authn.TOTP:
 		return (*Door).showCode
+	case authn.Recovery:
+		return (*Door).showRecovery
 	}
 	return nil
 }
@@ -41,6 +43,8 @@ func bindPage(k authn.Kind) stepPage {
 		return (*Door).showNewPassword
 	case authn.TOTP:
 		return (*Door).showAuthenticator
+	case authn.Recovery:
+		return (*Door).showSheet
 	}
 	return nil
 }
@@ -139,7 +143,7 @@ func only(v login.View, k authn.Kind) (way login.Way) {
 func (d *Door) prove(w http.ResponseWriter, r *http.Request) error {
 	c, id := caller(r), r.PathValue("flow")
 	in := typed{with: r.PostFormValue("with"), name: r.PostFormValue("name")}
-	a := authn.Answer{Kind: authn.Kind(r.PostFormValue("kind")), Name: in.name}
+	a := authn.Answer{Kind: authn.Kind(r.PostFormValue("kind")), Name: in.name, Confirm: r.PostFormValue("kept")}
 	switch a.Kind {
 	case authn.Password:
 		a.Text = r.PostFormValue("password")

@@ -15,6 +15,7 @@ type WaysPage struct {
 	Flow    string
 	Address string
 	Ways    []WayRow
+	Codes   bool // recovery codes would help
 }
 
 // WayRow is one way.
@@ -27,7 +28,7 @@ type WayRow struct {
 }
 
 var waysPage = web.Define(Pages, "ways", web.Door,
-	web.Sample("plain", WaysPage{Flow: "f", Address: "a.sample@northline.example", Ways: []WayRow{
+	web.Sample("plain", WaysPage{Flow: "f", Codes: true, Address: "a.sample@northline.example", Ways: []WayRow{
 		{With: "c1", Label: "signin.ways.totp", Icon: "phone", Name: "Work phone", Used: web.SampleTime.Add(-26 * time.Hour)},
 		{With: "c2", Label: "signin.ways.extension", Icon: "puzzle", Name: "Office computer"},
 		{With: "password", Label: "signin.ways.password", Icon: "key"},
@@ -43,7 +44,7 @@ func (d *Door) ways(w http.ResponseWriter, r *http.Request) error {
 	}
 	known(r, v)
 	back := web.View{Back: path(v)}
-	return waysPage.Show(w, r, WaysPage{View: back, Flow: v.Flow.ID, Address: v.Flow.Address, Ways: rows(v)})
+	return waysPage.Show(w, r, WaysPage{View: back, Flow: v.Flow.ID, Address: v.Flow.Address, Ways: rows(v), Codes: v.Codes})
 }
 
 // rows lists the person's credentials, and kinds of which nothing is known yet.
