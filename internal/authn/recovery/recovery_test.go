@@ -22,7 +22,9 @@ var (
 	})
 )
 
-func flow(person string) authn.Flow { return authn.Flow{ID: "f", Realm: "shop", Person: person, Now: now} }
+func flow(person string) authn.Flow {
+	return authn.Flow{ID: "f", Realm: "shop", Person: person, Now: now}
+}
 
 // sheet makes and keeps codes for a person.
 func sheet(t *testing.T, person string) (authn.Credential, recovery.Sheet) {
