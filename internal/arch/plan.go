@@ -43,7 +43,7 @@ var Plan = map[string]Room{
 	"internal/keyfile":    {nouns, []string{"internal/fault"}},
 	"internal/limit":      {nouns, []string{"internal/audit", "internal/fault"}},
 	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
-	"internal/pki":        {nouns, nil},
+	"internal/pki":        {nouns, []string{"internal/fault"}},
 	"internal/session":    {nouns, []string{"internal/authn", "internal/directory"}},
 	"internal/token": {nouns, []string{
 		"internal/authn", "internal/directory", "internal/fault", "internal/secret", "internal/session",
@@ -63,6 +63,7 @@ var Plan = map[string]Room{
 		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
 		"internal/token", "internal/tomlfile",
 	}},
+	"internal/certify":  {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",

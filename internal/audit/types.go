@@ -15,6 +15,15 @@ type Type struct {
 // Types are all event types that the product emits, sorted by name; a test holds them against the source. The sentence of each stands in the catalogues under
 // "event." + Name.
 var Types = []Type{
+	{"authority.added", true},
+	{"authority.asked", true},
+	{"authority.responder", false},
+	{"authority.revoked", true},
+	{"authority.rotated", true},
+	{"certificate.issued", true},
+	{"certificate.resumed", true},
+	{"certificate.revoked", true},
+	{"certificate.suspended", true},
 	{"client.allowed", true},
 	{"client.authorized", false},
 	{"client.device-allowed", true},

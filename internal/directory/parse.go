@@ -35,6 +35,8 @@ const (
 	StaffIdle, StaffAbsolute   = 15, 12 * 60
 	InvitationDays             = 7
 	InvitationDaysMost         = 14
+	CertificateDays            = 730 // of a device (REQ A51)
+	CertificateDaysMost        = 825
 	PasswordLength             = 12
 	PasswordMemory             = 19456 // KiB, the floor of Argon2id
 	PasswordPasses             = 2
@@ -56,8 +58,8 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 		Session: SessionLimits{
 			Idle: MemberIdle, Absolute: MemberAbsolute, StaffIdle: StaffIdle, StaffAbsolute: StaffAbsolute,
 		},
-		Invitation: Invitation{Days: InvitationDays},
-		Password:   PasswordRules{Length: PasswordLength, Memory: PasswordMemory, Passes: PasswordPasses, Lanes: PasswordLanes},
+		Invitation: Invitation{Days: InvitationDays}, Certificates: Certificates{Days: CertificateDays},
+		Password: PasswordRules{Length: PasswordLength, Memory: PasswordMemory, Passes: PasswordPasses, Lanes: PasswordLanes},
 		Requests: Requests{
 			Cooling: CoolingMinutes, Longer: PrivilegedHours, Agent: ApprovalsPerAgent, Administrator: ResetsPerAdministrator,
 			SecondLook: SecondLookPercent,
@@ -198,6 +200,13 @@ func (c *check) limits() {
 		c.Bad("session.staff_idle_minutes", "longer than staff_absolute_minutes")
 	}
 	c.number("invitation.days", c.r.Invitation.Days, 1, InvitationDaysMost)
+	c.number("certificates.days", c.r.Certificates.Days, 1, CertificateDaysMost)
+	if p := c.r.Certificates.Publish; p != "" {
+		u, err := url.Parse(p)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			c.Bad("certificates.publish", "must be http://HOST or https://HOST, where the paths below /pki/ are served")
+		}
+	}
 	c.number("password.length", p.Length, PasswordLength, 64)
 	c.number("password.memory_kib", p.Memory, PasswordMemory, 1<<20)
 	c.number("password.passes", p.Passes, PasswordPasses, 16)

@@ -8,27 +8,34 @@ import (
 // Realm is one front door: host name, brand, languages, policy, terms. It is declared in a TOML file and loaded by
 // `doorward apply`; the database keeps it as one document with a version.
 type Realm struct {
-	ID         string         `toml:"realm" json:"id"`
-	Name       string         `toml:"name" json:"name"`           // as people know it: "Northline Supply"
-	Host       string         `toml:"host" json:"host"`           // the host name of the door, without port
-	Origin     string         `toml:"origin" json:"origin"`       // https://HOST[:PORT], where links lead; default from host
-	Languages  []string       `toml:"languages" json:"languages"` // of en de fr it; the first is the default
-	Zone       string         `toml:"zone" json:"zone"`           // IANA time zone
-	Policy     string         `toml:"policy" json:"policy"`       // text of the policy language
-	Operator   string         `toml:"operator" json:"operator"`   // name of the realm's own organization
-	Brand      Brand          `toml:"brand" json:"brand"`
-	Desk       Desk           `toml:"desk" json:"desk"`
-	Session    SessionLimits  `toml:"session" json:"session"`
-	Invitation Invitation     `toml:"invitation" json:"invitation"`
-	Password   PasswordRules  `toml:"password" json:"password"`
-	Apps       []App          `toml:"authenticator" json:"authenticators"`
-	Terms      Terms          `toml:"terms" json:"terms"`
-	Topics     []Topic        `toml:"topic" json:"topics"`
-	Relying    []RelyingParty `toml:"relying_party" json:"relying_parties"`
-	Requests   Requests       `toml:"requests" json:"requests"`
-	Manager    Localized      `toml:"password_managers" json:"password_managers"` // the operator's words on password managers, may be missing
-	Version    int64          `toml:"-" json:"-"`
-	PolicyLine int            `toml:"-" json:"-"` // line of the file on which the policy's text begins; 0 when it came from the store
+	ID           string         `toml:"realm" json:"id"`
+	Name         string         `toml:"name" json:"name"`           // as people know it: "Northline Supply"
+	Host         string         `toml:"host" json:"host"`           // the host name of the door, without port
+	Origin       string         `toml:"origin" json:"origin"`       // https://HOST[:PORT], where links lead; default from host
+	Languages    []string       `toml:"languages" json:"languages"` // of en de fr it; the first is the default
+	Zone         string         `toml:"zone" json:"zone"`           // IANA time zone
+	Policy       string         `toml:"policy" json:"policy"`       // text of the policy language
+	Operator     string         `toml:"operator" json:"operator"`   // name of the realm's own organization
+	Brand        Brand          `toml:"brand" json:"brand"`
+	Desk         Desk           `toml:"desk" json:"desk"`
+	Session      SessionLimits  `toml:"session" json:"session"`
+	Invitation   Invitation     `toml:"invitation" json:"invitation"`
+	Password     PasswordRules  `toml:"password" json:"password"`
+	Apps         []App          `toml:"authenticator" json:"authenticators"`
+	Terms        Terms          `toml:"terms" json:"terms"`
+	Topics       []Topic        `toml:"topic" json:"topics"`
+	Relying      []RelyingParty `toml:"relying_party" json:"relying_parties"`
+	Requests     Requests       `toml:"requests" json:"requests"`
+	Manager      Localized      `toml:"password_managers" json:"password_managers"` // the operator's words on password managers, may be missing
+	Certificates Certificates   `toml:"certificates" json:"certificates"`
+	Version      int64          `toml:"-" json:"-"`
+	PolicyLine   int            `toml:"-" json:"-"` // line of the file on which the policy's text begins; 0 when it came from the store
+}
+
+// Certificates are those of devices (package certify).
+type Certificates struct {
+	Days    int    `toml:"days" json:"days"`       // how long one holds: 730 by default, 825 at most
+	Publish string `toml:"publish" json:"publish"` // http(s)://HOST, where others find CA certificates and CRLs; empty: the realm's origin
 }
 
 // Requests is how help is given where something is lost (package helpdesk). The numbers may only be made stricter.

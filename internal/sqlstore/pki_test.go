@@ -155,7 +155,7 @@ func TestSEC_C5_ALivingCertificateIsUsedAndNoOther(t *testing.T) {
 	})
 }
 
-func TestREQ_A56_OneRenewalOfACertificateIsMadeRaced(t *testing.T) {
+func TestSEC_C9_OneRenewalOfACertificateIsMadeRaced(t *testing.T) {
 	nodes(t, func(t *testing.T, stores []*sqlstore.Store) {
 		old := device()
 		put(t, stores[0], func(tx *sqlstore.Tx) error { return tx.AddCertificate(old) })
