@@ -22,6 +22,8 @@ type userCommands struct {
 	List    listCommand    `cmd:"" help:"List people."`
 	Disable disableCommand `cmd:"" help:"Shut somebody out at once."`
 	Enable  enableCommand  `cmd:"" help:"Let somebody in again who was disabled."`
+	Role    roleCommand    `cmd:"" help:"Give somebody another role."`
+	Delete  deleteCommand  `cmd:"" help:"Remove somebody for good; their history stays."`
 }
 
 // realmHouse is a house with one realm to act in.
@@ -204,14 +206,23 @@ func (w whom) find(ctx context.Context, h *realmHouse) (p directory.Person, err 
 type disableCommand struct{ whom }
 
 // Run disables; sessions everywhere end within seconds.
-func (cmd disableCommand) Run(c *call) error { return cmd.set(c, (*admin.People).Disable, "disabled") }
+func (cmd disableCommand) Run(c *call) error {
+	return cmd.people(c, (*admin.People).Disable, "disabled")
+}
 
 type enableCommand struct{ whom }
 
 // Run enables.
-func (cmd enableCommand) Run(c *call) error { return cmd.set(c, (*admin.People).Enable, "enabled") }
+func (cmd enableCommand) Run(c *call) error { return cmd.people(c, (*admin.People).Enable, "enabled") }
 
-func (w whom) set(c *call, do func(*admin.People, context.Context, login.By, string, string) (directory.Person, error), what string) error {
+func (w whom) people(c *call, do func(*admin.People, context.Context, login.By, string, string) (directory.Person, error), what string) error {
+	return w.set(c, func(h *realmHouse, by login.By, p directory.Person) (directory.Person, error) {
+		return do(h.people, c.ctx, by, p.ID, w.Reason)
+	}, what)
+}
+
+// set does something about the account of an address, and says what it is then.
+func (w whom) set(c *call, do func(*realmHouse, login.By, directory.Person) (directory.Person, error), what string) error {
 	h, closeAll, err := c.inRealm(w.Realm)
 	if err != nil {
 		return err
@@ -221,9 +232,33 @@ func (w whom) set(c *call, do func(*admin.People, context.Context, login.By, str
 	if err != nil {
 		return err
 	}
-	if p, err = do(h.people, c.ctx, h.by(), p.ID, w.Reason); err != nil {
+	if p, err = do(h, h.by(), p); err != nil {
 		return err
 	}
 	c.say("%s is %s.", p.Address, what)
-	return c.print(map[string]string{"id": p.ID, "email": p.Address, "state": string(p.State)})
+	return c.print(map[string]string{"id": p.ID, "email": p.Address, "role": string(p.Role), "state": string(p.State)})
+}
+
+type roleCommand struct {
+	whom
+	Role string `required:"" enum:"member,administrator,agent,supervisor,auditor,owner" help:"One of member, administrator; or of agent, supervisor, auditor, owner for staff."`
+}
+
+// Run gives somebody another role; they sign in again with it.
+func (cmd roleCommand) Run(c *call) error {
+	return cmd.set(c, func(h *realmHouse, by login.By, p directory.Person) (directory.Person, error) {
+		return h.roster.SetRole(c.ctx, by, p.ID, directory.Role(cmd.Role), cmd.Reason, p.Version)
+	}, "now "+cmd.Role)
+}
+
+type deleteCommand struct {
+	whom
+	Name string `required:"" help:"Their name, to be sure that it is them."`
+}
+
+// Run removes somebody: nothing brings them back.
+func (cmd deleteCommand) Run(c *call) error {
+	return cmd.set(c, func(h *realmHouse, by login.By, p directory.Person) (directory.Person, error) {
+		return h.roster.Delete(c.ctx, by, p.ID, cmd.Name, cmd.Reason)
+	}, "deleted")
 }

@@ -24,6 +24,7 @@ import (
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/oidc"
+	"doorward/internal/roster"
 	"doorward/internal/secret"
 	"doorward/internal/selfservice"
 	"doorward/internal/server"
@@ -98,6 +99,7 @@ type house struct {
 	login     *login.Service
 	people    *admin.People
 	requests  *admin.Requests
+	roster    *roster.Service
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -151,6 +153,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		return nil, err
 	}
 	h.people = &admin.People{Store: sqlstore.For[admin.PeopleTx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock}
+	h.roster = &roster.Service{Store: sqlstore.For[roster.Tx](g.store), Ring: g.ring, Realms: h.cache, People: h.people, Clock: g.clock}
 	h.requests = &admin.Requests{
 		Store: sqlstore.For[admin.RequestTx](g.store), Ring: g.ring, Realms: h.cache, Rules: h.login, Clock: g.clock, Count: h.metrics.Count,
 	}
@@ -173,7 +176,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.guard.Mount(h.site, h.mux)
 	h.provider.MountEndpoints(h.site, h.mtls)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
-	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests}).Mount(h.mux)
+	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
 	(&requests.Door{Site: h.site, Auth: h.login, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {

@@ -322,7 +322,7 @@ func (s *Requests) freeze(tx RequestTx, by login.By, d Denial, now time.Time) (s
 			return "", err
 		}
 	}
-	if _, err := shut(tx, p, "not-me", now); err != nil {
+	if _, err := Shut(tx, p, "not-me", now); err != nil {
 		return "", err
 	}
 	r := helpdesk.Request{
@@ -358,8 +358,8 @@ func (s *Requests) freeze(tx RequestTx, by login.By, d Denial, now time.Time) (s
 	return r.Number, nil
 }
 
-// shut ends everything that could let a person in: sessions, links, open flows.
-func shut(tx PeopleTx, p directory.Person, why string, now time.Time) (sessions int, err error) {
+// Shut ends everything that could let a person in: sessions, links, open flows. It says how many sessions that were.
+func Shut(tx PeopleTx, p directory.Person, why string, now time.Time) (sessions int, err error) {
 	if sessions, err = tx.EndSessions(p.Realm, p.ID, "", why, now); err != nil {
 		return sessions, err
 	}

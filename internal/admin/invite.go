@@ -227,7 +227,7 @@ func (s *People) Organizations(ctx context.Context, by login.By, afterName, afte
 // RolesToInvite lists the roles the actor may invite into an organization.
 func RolesToInvite(by login.By, into directory.Organization) []directory.Role {
 	var roles []directory.Role
-	for _, r := range []directory.Role{directory.Member, directory.Administrator, directory.Agent, directory.Supervisor, directory.Auditor, directory.Owner} {
+	for _, r := range directory.Roles {
 		if directory.MayInvite(by.Person, r, into) == nil {
 			roles = append(roles, r)
 		}

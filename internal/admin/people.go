@@ -218,6 +218,11 @@ type Detail struct {
 	MayReset   bool               // open a request; whoever is being helped already waits for that
 	MayDisable bool               // and enable
 	MayEnd     bool               // end their sessions
+
+	MayEdit   bool
+	MayDelete bool
+	Roles     []directory.Role // that the actor may give them, with the one they have; empty for none
+	Assigned  directory.Person // the staff member assigned, zero for none
 }
 
 // Step is a stage somebody reached, and when.
@@ -297,7 +302,23 @@ func (s *People) standing(tx PeopleTx, by login.By, p directory.Person, d *Detai
 	may := func(act directory.Act) bool { return directory.May(by.Person, act, p) == nil }
 	d.MayReset = p.EverActive() && !p.State.Shut() && may(directory.ResetFactor)
 	d.MayDisable, d.MayEnd = may(directory.Disable), d.Sessions > 0 && may(directory.EndSessions)
-	return nil
+	d.MayEdit, d.MayDelete = may(directory.Edit), may(directory.Delete)
+	for _, role := range directory.Roles {
+		if directory.MayAssign(by.Person, p, role, d.Organization) == nil {
+			d.Roles = append(d.Roles, role)
+		}
+	}
+	if len(d.Roles) < 2 {
+		d.Roles = nil
+	}
+	if p.Contact == "" {
+		return nil
+	}
+	d.Assigned, err = tx.Person(p.Realm, p.Contact)
+	if fault.Of(err, fault.NotFound) {
+		d.Assigned, err = directory.Person{}, nil
+	}
+	return err
 }
 
 // steps reads the times of the stages from the timeline (newest first).
@@ -332,11 +353,6 @@ func steps(p directory.Person, timeline []audit.Event) []Step {
 	return out
 }
 
-// whom loads a person and asks whether the actor may do the act to them: the organization guard.
 func (s *People) whom(tx PeopleTx, by login.By, act directory.Act, id string) (directory.Person, error) {
-	p, err := tx.Person(by.Person.Realm, id)
-	if err != nil {
-		return p, err
-	}
-	return p, directory.May(by.Person, act, p)
+	return Whom(tx, by, act, id)
 }

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -22,29 +24,14 @@ func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (d
 		if p, err = s.whom(tx, by, directory.Disable, id); err != nil || p.State == directory.Disabled {
 			return err
 		}
-		if p.Role == directory.Administrator && p.State == directory.Active {
-			admins, err := tx.Administrators(p.Realm, p.Organization)
-			if err != nil {
-				return err
-			}
-			if len(admins) < 2 {
-				return fault.New(fault.Conflict, "last-administrator")
-			}
-			// Two who disable each other at once must not both succeed: each moves the other's version too.
-			for _, a := range admins {
-				if a.ID == p.ID {
-					continue
-				}
-				if err := tx.UpdatePerson(a); err != nil {
-					return err
-				}
-			}
+		if err := KeepAdministrator(tx, p); err != nil {
+			return err
 		}
 		p.State = directory.Disabled
 		if err := tx.UpdatePerson(p); err != nil {
 			return err
 		}
-		ended, err := shut(tx, p, "disabled", now)
+		ended, err := Shut(tx, p, "disabled", now)
 		if err != nil {
 			return err
 		}
@@ -56,6 +43,68 @@ func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (d
 		return tx.Audit(by.EventAbout(p, now, "person.disabled", reason, map[string]string{"name": p.Name}))
 	})
 	return p, err
+}
+
+// KeepAdministrator refuses what would leave an organization without an active administrator, or the realm without an
+// owner (REQ B49), and has to be asked in the transaction that takes the role or the account away from p. It fails with
+// fault.Conflict "last-administrator" or "last-owner". Two who do it to each other at once do not both succeed: it moves
+// the versions of all others, in one order.
+func KeepAdministrator(tx PeopleTx, p directory.Person) error {
+	if p.State != directory.Active || p.Role != directory.Administrator && p.Role != directory.Owner {
+		return nil
+	}
+	refusal := fault.New(fault.Conflict, "last-administrator")
+	all, err := []directory.Person(nil), error(nil)
+	if p.Role == directory.Owner {
+		refusal = fault.New(fault.Conflict, "last-owner")
+		all, err = tx.People(directory.PersonFilter{Realm: p.Realm, Role: directory.Owner, State: directory.Active, Limit: PageSize})
+	} else {
+		all, err = tx.Administrators(p.Realm, p.Organization)
+	}
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b directory.Person) int { return strings.Compare(a.ID, b.ID) })
+	others := 0
+	for _, a := range all {
+		if a.ID == p.ID {
+			continue
+		}
+		others++
+		if err := tx.UpdatePerson(a); err != nil {
+			return err
+		}
+	}
+	if others == 0 {
+		return refusal
+	}
+	return nil
+}
+
+// Actor is the actor as they are in this transaction: who lost their role or their account a moment ago does nothing more
+// with a session that another node still remembers. The command line is nobody's account.
+func Actor(tx PeopleTx, by login.By) (login.By, error) {
+	if by.Session.ID == "" {
+		return by, nil
+	}
+	p, err := tx.Person(by.Person.Realm, by.Person.ID)
+	if fault.Of(err, fault.NotFound) {
+		return by, fault.New(fault.Forbidden, "not-allowed")
+	}
+	by.Person = p
+	return by, err
+}
+
+// Whom loads a person and asks whether the actor, as they are now, may do the act to them: the organization guard. It fails
+// as directory.May does.
+func Whom(tx PeopleTx, by login.By, act directory.Act, id string) (p directory.Person, err error) {
+	if by, err = Actor(tx, by); err != nil {
+		return p, err
+	}
+	if p, err = tx.Person(by.Person.Realm, id); err != nil {
+		return p, err
+	}
+	return p, directory.May(by.Person, act, p)
 }
 
 // Enable lets somebody in again who was disabled: back to where they were before, but for links, which stay dead; who

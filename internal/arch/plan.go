@@ -69,6 +69,9 @@ var Plan = map[string]Room{
 		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
 		"internal/helpdesk", "internal/limit", "internal/mail", "internal/secret", "internal/session",
 	}},
+	"internal/roster": {cases, []string{
+		"internal/admin", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
+	}},
 	"internal/selfservice": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/recovery", "internal/directory", "internal/fault", "internal/login", "internal/mail",
 		"internal/session", "internal/token",
@@ -97,7 +100,7 @@ var Plan = map[string]Room{
 	"internal/web/catalog": {doors, nil},
 	"internal/web/console": {doors, []string{
 		"internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
-		"internal/mail", "internal/web",
+		"internal/mail", "internal/roster", "internal/web",
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
 	"internal/web/requests": {doors, []string{
@@ -119,6 +122,7 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
 		"internal/authn/recovery", "internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
+		"internal/roster",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
@@ -134,6 +138,7 @@ var Plan = map[string]Room{
 	"internal/rig": {beside, []string{
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+		"internal/roster",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},
@@ -176,6 +181,7 @@ var sideways = map[string][]string{
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/oidc":        {"internal/web"},
 	"internal/secret":      {"internal/fault"},
+	"internal/roster":      {"internal/admin", "internal/login"},
 	"internal/selfservice": {"internal/login"},
 	"internal/session":     {"internal/authn", "internal/directory"},
 	"internal/token":       {"internal/authn", "internal/directory", "internal/session"},

@@ -16,6 +16,9 @@ const (
 	Owner         Role = "owner"
 )
 
+// Roles are all roles, from the least to the most.
+var Roles = []Role{Member, Administrator, Agent, Supervisor, Auditor, Owner}
+
 // Staff reports whether the role belongs to the operator's own people.
 func (r Role) Staff() bool { return r == Agent || r == Supervisor || r == Auditor || r == Owner }
 
@@ -64,6 +67,8 @@ type Person struct {
 	LastSignIn   time.Time
 	Invitation   time.Time // when the last invitation was made; zero: none
 	Bounced      bool      // the last mail to the address came back
+	Phone        string    // number on file, where a caller is called back; empty for none
+	PhoneSince   time.Time // when it was put on file
 	Version      int64
 }
 
@@ -81,6 +86,9 @@ type Organization struct {
 	Manager string      // id of its account manager among staff
 	Created time.Time
 	Version int64
+
+	Phone      string    // its switchboard, on file for calling back; empty for none
+	PhoneSince time.Time // when it was put on file
 }
 
 // Acceptance is the proof that a person accepted a version of the terms (REQ B24): what they saw and what they typed.
@@ -127,4 +135,23 @@ type PersonFilter struct {
 	AfterName    string
 	AfterID      string
 	Limit        int
+}
+
+// Administration is how many administrators an organization has (REQ B44, B48).
+type Administration string
+
+// Administrations to filter by.
+const (
+	NoAdministrator  Administration = "none"
+	OneAdministrator Administration = "one"
+)
+
+// OrganizationFilter selects customers' organizations of one realm, keyset-paged by (name, id).
+type OrganizationFilter struct {
+	Realm          string
+	Query          string // prefix of the name, case-insensitive
+	Administrators Administration
+	AfterName      string
+	AfterID        string
+	Limit          int
 }

@@ -246,6 +246,11 @@ func (w *writer) fact(name string) string {
 			return w.say(key)
 		}
 		return ""
+	case "role":
+		if key := "role." + a["role"]; w.has(key) {
+			return w.say(key)
+		}
+		return ""
 	case "language":
 		if key := "lang." + a["language"]; w.has(key) {
 			return w.say(key)

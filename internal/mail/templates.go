@@ -50,6 +50,11 @@ var templates = map[string]shape{
 	"account-frozen":       {To: "/help/frozen", Facts: []string{"number", "when", "where"}, Why: "safety"},
 	"account-enabled":      {Notice: true, Facts: notice, Why: "safety"},
 
+	"details-changed":      {Notice: true, Facts: notice, Why: "safety"},
+	"role-changed":         {Notice: true, Facts: []string{"role", "who", "reason", "when"}, Why: "safety"},
+	"role-changed-console": {To: "/console/people", Facts: []string{"person", "role", "who", "reason", "when"}, Subject: true, Why: "console"},
+	"account-deleted":      {To: "/help/request", Facts: []string{"who", "reason", "when"}, Why: "safety"},
+
 	"request-task":              {To: inbox, Facts: []string{"person", "about", "number", "when", "where"}, Subject: true, Why: "console"},
 	"request-opened-console":    {To: inbox, Facts: asked, Subject: true, Why: "console"},
 	"request-approved-console":  {To: inbox, Facts: asked, Subject: true, Why: "console"},

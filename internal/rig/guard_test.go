@@ -212,6 +212,7 @@ func (w *town) ask(c *walker.Client, method, path string) (*walker.Page, error) 
 	return c.Submit(&walker.Form{Action: rig.Origin + path, Method: method, Values: url.Values{
 		"name": {"Taken over"}, "reason": {"because it has to be"}, "reason-refuse": {"because it has to be"}, "reason-answer": {"because it has to be"}, "version": {"0"},
 		"kinds": {"totp"}, "channel": {"phone"}, "rule": {"call-back"}, "result-call-back": {"passed"}, "note-call-back": {"called"}, "confirm": {"yes"}, "password": {rig.Password}, "code": {"123456"}, "kind": {"password"}, "topic": {"news"},
+		"typed": {"Moritz Birkenfeld"}, "role": {"administrator"}, "language": {"en"}, "zone": {"UTC"}, "phone": {"+41 44 555 01 42"},
 	}})
 }
 

@@ -26,6 +26,7 @@ import (
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/oidc"
+	"doorward/internal/roster"
 	"doorward/internal/selfservice"
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
@@ -54,6 +55,7 @@ type Rig struct {
 	Login     *login.Service
 	People    *admin.People
 	Requests  *admin.Requests
+	Roster    *roster.Service
 	Provider  *oidc.Provider
 	Guard     *forwardauth.Door
 	Passwords *password.Method
@@ -145,6 +147,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 	r.Requests = &admin.Requests{Store: sqlstore.For[admin.RequestTx](store), Ring: ring, Realms: r.Realms, Rules: r.Login, Clock: r.Clock.Now}
+	r.Roster = &roster.Service{Store: sqlstore.For[roster.Tx](store), Ring: ring, Realms: r.Realms, People: r.People, Clock: r.Clock.Now}
 
 	r.Provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,
@@ -183,7 +186,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

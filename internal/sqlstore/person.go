@@ -16,7 +16,7 @@ import (
 
 const (
 	personColumns = `id, realm, organization, address, name, role, state, language, zone, contact, created, first_active, last_sign_in,
-	invitation, bounced, version`
+	invitation, bounced, version, phone, phone_since`
 	fewLetters = 2
 	// afterEverything sorts behind every text that goes on after a prefix.
 	afterEverything = "\U0010FFFF"
@@ -28,17 +28,18 @@ var (
 	selectAdministrators  = statement(`SELECT ` + personColumns + ` FROM person
 		WHERE realm = $1 AND role = 'administrator' AND organization = $2 AND state = 'active' ORDER BY sort, id`)
 	insertPerson = statement(`INSERT INTO person (` + personColumns + `, sort)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`)
 	updatePerson = statement(`UPDATE person SET organization = $3, address = $4, name = $5, role = $6, state = $7, language = $8, zone = $9,
 		contact = $10, first_active = CASE WHEN first_active = 0 THEN $11 ELSE first_active END,
 		last_sign_in = CASE WHEN $12 > last_sign_in THEN $12 ELSE last_sign_in END, invitation = $13, bounced = $14, sort = $15,
-		version = version + 1
+		phone = $17, phone_since = $18, version = version + 1
 		WHERE id = $1 AND realm = $2 AND version = $16`)
 	signedIn = statement(`UPDATE person SET state = 'active', last_sign_in = CASE WHEN $3 > last_sign_in THEN $3 ELSE last_sign_in END,
 		version = CASE WHEN first_active = 0 THEN version + 1 ELSE version END,
 		first_active = CASE WHEN first_active = 0 THEN $3 ELSE first_active END
 		WHERE realm = $1 AND id = $2 AND state NOT IN ('disabled', 'frozen')`)
 	deletePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND state = 'invited' AND first_active = 0`)
+	removePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND version = $3`)
 	existsPerson = statement(`SELECT 1 FROM person WHERE id = $1`)
 
 	// $1 realm, $2 organization, $3 role, $4 state, $5 and $6 the keyset, $7 limit, $8 stalled, $9 and $10 the prefix and
@@ -66,6 +67,9 @@ var deleteOf = []string{
 	statement(`DELETE FROM credential WHERE realm = $1 AND person = $2`),
 	statement(`DELETE FROM flow WHERE realm = $1 AND person = $2 AND state = 'open'`),
 	statement(`DELETE FROM preference WHERE realm = $1 AND person = $2`),
+	statement(`DELETE FROM device WHERE realm = $1 AND person = $2`),
+	statement(`DELETE FROM oidc_consent WHERE realm = $1 AND person = $2`),
+	statement(`DELETE FROM address_change WHERE realm = $1 AND person = $2 AND state IN ('proposed', 'open')`),
 }
 
 // peopleTexts are the statements of one leading column: a list, a search by few letters, a search by many.
@@ -102,6 +106,7 @@ func personFields(p *directory.Person) []any {
 	return []any{
 		&p.ID, &p.Realm, &p.Organization, &p.Address, &p.Name, &p.Role, &p.State, &p.Language, &p.Zone, &p.Contact,
 		stamp{&p.Created}, stamp{&p.FirstActive}, stamp{&p.LastSignIn}, stamp{&p.Invitation}, &p.Bounced, &p.Version,
+		&p.Phone, stamp{&p.PhoneSince},
 	}
 }
 
@@ -118,7 +123,8 @@ func (t *Tx) PersonByAddress(realm, address string) (directory.Person, error) {
 // AddPerson adds a person. It fails with fault.Exists when the address is taken in the realm.
 func (t *Tx) AddPerson(p directory.Person) error {
 	return t.insert(insertPerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone, p.Contact,
-		millis(p.Created), millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, p.Version, folded(p.Name))
+		millis(p.Created), millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, p.Version, p.Phone,
+		millis(p.PhoneSince), folded(p.Name))
 }
 
 // UpdatePerson changes everything but id, realm and created. FirstActive is set once and LastSignIn never moves back, so
@@ -129,7 +135,8 @@ func (t *Tx) UpdatePerson(p directory.Person) error {
 		t.Bump()
 	}
 	return t.update(existsPerson, p.ID, updatePerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone,
-		p.Contact, millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, folded(p.Name), p.Version)
+		p.Contact, millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, folded(p.Name), p.Version,
+		p.Phone, millis(p.PhoneSince))
 }
 
 // SignedIn notes a sign-in: the first one makes an invited person active and raises the version. It fails with
@@ -144,6 +151,10 @@ func (t *Tx) DeletePerson(realm, id string) error {
 	if err := t.update(existsPerson, id, deletePerson, realm, id); err != nil {
 		return err
 	}
+	return t.deleteRest(realm, id)
+}
+
+func (t *Tx) deleteRest(realm, id string) error {
 	t.Bump()
 	for _, text := range deleteOf {
 		if _, err := t.exec(text, realm, id); err != nil {
@@ -151,6 +162,16 @@ func (t *Tx) DeletePerson(realm, id string) error {
 		}
 	}
 	return nil
+}
+
+// RemovePerson removes somebody with their credentials, open flows, preferences, known browsers and what they allowed
+// applications. Events, mails, requests, acceptances and ended sessions stay: history keeps its names. It fails with
+// fault.Conflict "stale" when they changed meanwhile.
+func (t *Tx) RemovePerson(p directory.Person) error {
+	if err := t.update(existsPerson, p.ID, removePerson, p.Realm, p.ID, p.Version); err != nil {
+		return err
+	}
+	return t.deleteRest(p.Realm, p.ID)
 }
 
 // People returns one page of the people a filter selects, by name.

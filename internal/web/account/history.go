@@ -59,10 +59,10 @@ type PreferencesPage struct {
 }
 
 var preferencesPage = web.Define(Pages, "preferences", web.Desk,
-	web.Sample("plain", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich", Zones: zoneChoices("Europe/Zurich"),
+	web.Sample("plain", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich", Zones: web.ZoneChoices("Europe/Zurich"),
 		Topics: []Topic{{ID: "offers", Name: "Offers", About: "Once a month.", On: true}, {ID: "stock", Name: "Stock", About: "When something is back."}}}),
-	web.Sample("no topics", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "de", Languages: sampleLanguages, TimeZone: "Asia/Kathmandu", Zones: zoneChoices("Asia/Kathmandu")}),
-	web.Sample("bad zone", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich", Zones: zoneChoices("Europe/Zurich")}).With(fault.New(fault.Invalid, "zone-unknown").In("zone")))
+	web.Sample("no topics", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "de", Languages: sampleLanguages, TimeZone: "Asia/Kathmandu", Zones: web.ZoneChoices("Asia/Kathmandu")}),
+	web.Sample("bad zone", PreferencesPage{View: sampleView("/account/preferences"), Address: "a.sample@sampleworks.example", Language: "en", Languages: sampleLanguages, TimeZone: "Europe/Zurich", Zones: web.ZoneChoices("Europe/Zurich")}).With(fault.New(fault.Invalid, "zone-unknown").In("zone")))
 
 func (d *Door) preferencesView(r *http.Request, by login.By) (PreferencesPage, error) {
 	on, err := d.Self.Topics(r.Context(), by)
@@ -71,7 +71,7 @@ func (d *Door) preferencesView(r *http.Request, by login.By) (PreferencesPage, e
 	if p.TimeZone == "" {
 		p.TimeZone = by.Realm.Zone
 	}
-	p.Zones = zoneChoices(p.TimeZone)
+	p.Zones = web.ZoneChoices(p.TimeZone)
 	for _, l := range by.Realm.Languages {
 		p.Languages = append(p.Languages, web.Choice{Value: l, Label: v.LanguageName(l), Current: l == p.Language})
 	}

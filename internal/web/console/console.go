@@ -9,6 +9,7 @@ import (
 	"doorward/internal/admin"
 	"doorward/internal/directory"
 	"doorward/internal/login"
+	"doorward/internal/roster"
 	"doorward/internal/web"
 )
 
@@ -24,6 +25,7 @@ type Door struct {
 	Auth     web.Authenticator
 	People   *admin.People
 	Requests *admin.Requests
+	Roster   *roster.Service
 }
 
 // Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
@@ -51,6 +53,12 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/enable":   d.stand("enable"),
 		"GET /console/people/{person}/sessions":  d.standPage("sessions"),
 		"POST /console/people/{person}/sessions": d.stand("sessions"),
+		"GET /console/people/{person}/edit":      d.editPage,
+		"POST /console/people/{person}/edit":     d.edit,
+		"GET /console/people/{person}/role":      d.rolePage,
+		"POST /console/people/{person}/role":     d.role,
+		"GET /console/people/{person}/delete":    d.deletePage,
+		"POST /console/people/{person}/delete":   d.delete,
 
 		"GET /console/requests":                    d.inbox,
 		"GET /console/requests/{request}":          d.request,

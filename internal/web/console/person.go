@@ -54,6 +54,14 @@ type PersonPage struct {
 	MayReset   bool
 	MayDisable bool
 	MayEnd     bool
+
+	MayEdit    bool
+	MayDelete  bool
+	MayRole    bool
+	Phone      string
+	PhoneSince time.Time
+	Zone       string
+	Contact    string // name of the staff member assigned
 }
 
 var personPage = web.Define(Pages, "person", web.Console,
@@ -62,7 +70,7 @@ var personPage = web.Define(Pages, "person", web.Console,
 		Mails:   []mail.Message{{ID: "1", Template: "invitation", State: mail.Sent, Created: sampleTime, Done: sampleTime}, {ID: "2", Template: "invitation", State: mail.Failed, Created: sampleTime, LastError: "550 no such mailbox"}},
 		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
 	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
-		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, Failures: sampleTimeline[1:2], History: sampleTimeline}),
+		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, MayEdit: true, MayDelete: true, MayRole: true, Phone: "+41445550142", PhoneSince: sampleTime.AddDate(0, 0, -2), Zone: "Europe/Lisbon", Contact: "Hana Operator", Failures: sampleTimeline[1:2], History: sampleTimeline}),
 	web.Sample("being helped", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Live: sampleRequest, Advice: admin.AdviceRequest, MayReset: true, MayDisable: true, History: sampleTimeline}),
 	web.Sample("frozen", PersonPage{View: sampleView, Row: sampleRows[3], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
@@ -91,6 +99,8 @@ func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error
 		Active: one.EverActive(), Mails: one.Mails, MayInvite: one.MayInvite, MayWithdraw: one.MayWithdraw, MayHistory: one.MayHistory,
 		State: one.State, Held: holdings(one.Held), Sessions: one.Sessions, Live: one.Live,
 		MayReset: one.MayReset, MayDisable: one.MayDisable, MayEnd: one.MayEnd,
+		MayEdit: one.MayEdit, MayDelete: one.MayDelete, MayRole: len(one.Roles) > 0, Phone: one.Phone, PhoneSince: one.PhoneSince, Zone: one.Zone,
+		Contact: one.Assigned.Name,
 	}
 	if one.MayHistory && (one.MayReset || one.MayDisable) {
 		p.Advice = one.Advise(v.Now)
@@ -113,3 +123,9 @@ func (p PersonPage) Frozen() bool { return p.State == directory.Frozen }
 
 // Shut says that the account lets nobody in.
 func (p PersonPage) Shut() bool { return p.State.Shut() }
+
+// freshPhone is how long a number on file is too new to prove anything: whoever put it there may be who calls.
+const freshPhone = 7 * 24 * time.Hour
+
+// PhoneIsNew warns of a number that was put on file a short while ago.
+func (p PersonPage) PhoneIsNew() bool { return p.Phone != "" && p.Now.Sub(p.PhoneSince) < freshPhone }

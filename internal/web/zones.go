@@ -1,15 +1,13 @@
-package account
+package web
 
 import (
 	"slices"
 	"strings"
-
-	"doorward/internal/web"
 )
 
-// zones are the time zones offered: one for each offset and rule that people of a European operator live in or travel
+// zonesOffered are the time zones offered: one for each offset and rule that people of a European operator live in or travel
 // to, by the IANA name of its best known city, from west to east. Nobody should have to know such a name by heart.
-var zones = []string{
+var zonesOffered = []string{
 	"Pacific/Honolulu", "America/Anchorage", "America/Los_Angeles", "America/Denver", "America/Phoenix", "America/Chicago",
 	"America/Mexico_City", "America/New_York", "America/Toronto", "America/Bogota", "America/Lima", "America/Halifax",
 	"America/Santiago", "America/Argentina/Buenos_Aires", "America/Sao_Paulo", "Atlantic/Azores", "Atlantic/Reykjavik",
@@ -23,16 +21,16 @@ var zones = []string{
 	"Australia/Brisbane", "Australia/Sydney", "Pacific/Auckland",
 }
 
-// zoneChoices are the zones as a list to choose from, with the present one among them even when it is none of ours: it
+// ZoneChoices are the zones as a list to choose from, with the present one among them even when it is none of ours: it
 // may have come by an import, and saving the page must not change it unasked.
-func zoneChoices(current string) []web.Choice {
-	names := zones
-	if current != "" && !slices.Contains(zones, current) {
-		names = append([]string{current}, zones...)
+func ZoneChoices(current string) []Choice {
+	names := zonesOffered
+	if current != "" && !slices.Contains(zonesOffered, current) {
+		names = append([]string{current}, zonesOffered...)
 	}
-	choices := make([]web.Choice, len(names))
+	choices := make([]Choice, len(names))
 	for i, z := range names {
-		choices[i] = web.Choice{Value: z, Label: strings.ReplaceAll(z, "_", " ")}
+		choices[i] = Choice{Value: z, Label: strings.ReplaceAll(z, "_", " ")}
 	}
 	return choices
 }
