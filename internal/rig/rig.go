@@ -8,6 +8,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,6 +116,14 @@ func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm))
 	return r
 }
 
+// Open wires the program on a store that another rig has written, at a time: the world as it was when that one stopped.
+func Open(t testing.TB, store *sqlstore.Store, realm string, now time.Time) *Rig {
+	t.Helper()
+	r := &Rig{T: t, Store: store, Clock: &Clock{now: now}, Log: &Log{}}
+	r.build(realm, store.Epoch)
+	return r
+}
+
 // Beside is another node of the same house, with a memory of its own: its store leads to the same database. epoch is what
 // it hears of the others, nil for what its store hears.
 func (r *Rig) Beside(store *sqlstore.Store, epoch func() int64) *Rig {
@@ -188,6 +198,16 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	}}).Mount(mux)
 	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
+}
+
+// Registry are the routes of all doors as they are mounted, those at the host for certificates too.
+func (r *Rig) Registry() (all []Route) {
+	for _, p := range r.site.Patterns() {
+		method, path, _ := strings.Cut(p, " ")
+		all = append(all, Route{Method: method, Path: strings.TrimSuffix(path, "{$}")})
+	}
+	slices.SortFunc(all, func(a, b Route) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(all)
 }
 
 // landing is where people go who were let in.

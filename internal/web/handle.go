@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -45,6 +46,7 @@ func (s *Site) Handle(mux *http.ServeMux, pattern string, h Handler) {
 // HandleBig is Handle for a route that takes larger bodies, such as the import of a file. limit is in bytes. A body that
 // is no urlencoded form is left to h.
 func (s *Site) HandleBig(mux *http.ServeMux, pattern string, limit int64, h Handler) {
+	s.patterns = append(s.patterns, pattern)
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		defer s.rescue(w, r)
 		if seen, ok := w.(router); ok {
@@ -60,6 +62,9 @@ func (s *Site) HandleBig(mux *http.ServeMux, pattern string, limit int64, h Hand
 		}
 	})
 }
+
+// Patterns are all that were registered so far, in that order: what tests go through, so that no route is left out.
+func (s *Site) Patterns() []string { return slices.Clone(s.patterns) }
 
 func readForm(r *http.Request) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

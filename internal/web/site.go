@@ -37,9 +37,10 @@ type Options struct {
 // Site is everything the pages share. It is made once and safe for concurrent use.
 type Site struct {
 	Options
-	sets   []*Set
-	csrf   *http.CrossOriginProtection
-	brands brands
+	sets     []*Set
+	patterns []string // as registered
+	csrf     *http.CrossOriginProtection
+	brands   brands
 }
 
 // New makes a Site. sets are the pages of all rooms, for the gallery.

@@ -1,0 +1,302 @@
+package recovery
+
+import (
+	"cmp"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"doorward/internal/directory"
+	"doorward/internal/rig"
+	"doorward/internal/rig/walker"
+	"doorward/internal/sqlstore"
+	"doorward/internal/testdb"
+)
+
+// jar keeps the cookies of one browser at the realm's host, and can be copied with the state it belongs to.
+type jar map[string]string
+
+// SetCookies implements http.CookieJar.
+func (j jar) SetCookies(_ *url.URL, all []*http.Cookie) {
+	for _, c := range all {
+		if c.MaxAge < 0 || c.Value == "" {
+			delete(j, c.Name)
+			continue
+		}
+		j[c.Name] = c.Value
+	}
+}
+
+// Cookies implements http.CookieJar.
+func (j jar) Cookies(*url.URL) (all []*http.Cookie) {
+	for _, name := range slices.Sorted(maps.Keys(j)) {
+		all = append(all, &http.Cookie{Name: name, Value: j[name]})
+	}
+	return all
+}
+
+// cast are the people of a town: a customer with two administrators, and the operator's own.
+type cast struct {
+	dir    string
+	files  atomic.Int64
+	people map[string]*rig.Somebody
+	root   *world
+	weak   func(*rig.Rig) http.Handler // takes a guard away from a program that was just wired; nil: none
+}
+
+// world is one state of the search: a database file, and what the attackers have beside it.
+type world struct {
+	file   string
+	now    time.Time
+	jars   map[string]jar
+	minds  map[string]walker.Person // of those at the desk, for signing in again
+	flows  []string                 // that the thief has begun
+	links  map[string]string        // newest link of each purpose that the thief has read
+	stops  []string                 // links that stop or freeze
+	secret string                   // of an authenticator that a page has shown the thief
+	used   int64                    // last step of it whose code was handed in
+	waits  int
+	path   []string
+}
+
+func (w *world) clone() *world {
+	c := *w
+	c.jars = map[string]jar{}
+	for name, j := range w.jars {
+		c.jars[name] = maps.Clone(j)
+	}
+	c.minds, c.links = maps.Clone(w.minds), maps.Clone(w.links)
+	c.flows, c.stops, c.path = slices.Clone(w.flows), slices.Clone(w.stops), slices.Clone(w.path)
+	return &c
+}
+
+// roles of the people, by the name that tests use.
+var roles = []struct {
+	name string
+	role directory.Role
+}{
+	{"owner", directory.Owner}, {"supervisor", directory.Supervisor}, {"agent", directory.Agent},
+	{"ada", directory.Administrator}, {"bea", directory.Administrator}, {"max", directory.Member},
+}
+
+// newCast settles the town of a realm and keeps it as the root of searches.
+func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
+	t.Helper()
+	c := &cast{dir: scratch(t), people: map[string]*rig.Somebody{}}
+	file := c.file()
+	store := c.open(t, file)
+	r := rig.New(t, store, changes...)
+	staff, alder := r.Organization("Northline Supply AG", true), r.Organization("Alder Works", false)
+	w := &world{jars: map[string]jar{}, minds: map[string]walker.Person{}, links: map[string]string{}}
+	for _, one := range roles {
+		in, at := alder, "alder.example"
+		if one.role.Staff() {
+			in, at = staff, "northline.example"
+		}
+		s := r.Join(in, one.role, strings.ToUpper(one.name[:1])+one.name[1:]+" Sample", one.name+"@"+at)
+		c.people[one.name] = s
+		w.jars[one.name], w.minds[one.name] = cookies(s.Browser), *s.Mind
+	}
+	r.Deliver()
+	w.file, w.now, w.jars["thief"] = file, r.Clock.Now(), jar{}
+	c.close(t, store)
+	c.root = w
+	return c
+}
+
+// scratch is a directory that needs no disk where there is such a thing: the files of a search are many and short-lived.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "recovery")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func cookies(c *walker.Client) jar {
+	j := jar{}
+	u, _ := url.Parse(rig.Origin)
+	j.SetCookies(u, c.HTTP.Jar.Cookies(u))
+	return j
+}
+
+func (c *cast) file() string {
+	return filepath.Join(c.dir, strconv.FormatInt(c.files.Add(1), 10)+".db")
+}
+
+func (c *cast) open(t testing.TB, file string) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), "sqlite:"+file, testdb.Ring(), sqlstore.Options{Clock: func() time.Time { return time.Now().UTC() }, Conns: 2, Poll: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (c *cast) close(t testing.TB, s *sqlstore.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stage is a state come alive: the program on a copy of its database, and everybody's browsers.
+type stage struct {
+	*rig.Rig
+	cast  *cast
+	w     *world
+	a     *attack
+	store *sqlstore.Store
+	page  *walker.Page // last answer
+}
+
+// stage brings a state to life. What happens on it changes no other state.
+func (a *attack) stage(t testing.TB, w *world) *stage {
+	t.Helper()
+	x := &stage{cast: a.cast, w: w.clone(), a: a}
+	x.w.file = a.cast.file()
+	copyFile(t, w.file, x.w.file)
+	x.store = a.cast.open(t, x.w.file)
+	x.Rig = rig.Open(t, x.store, "shop", w.now)
+	if a.cast.weak != nil {
+		x.Handler = a.cast.weak(x.Rig)
+	}
+	return x
+}
+
+// freeze ends a stage and hands over what it has become.
+func (x *stage) freeze() *world {
+	x.w.now = x.Clock.Now()
+	x.cast.close(x.T, x.store)
+	return x.w
+}
+
+// drop ends a stage of which nothing is kept.
+func (x *stage) drop() {
+	x.cast.close(x.T, x.store)
+	_ = os.Remove(x.w.file)
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// networks tell the browsers of the town apart; the thief's is like no other.
+var networks = map[string]string{"thief": "203.0.113.66"}
+
+// browser is somebody's, with the cookies of this state.
+func (x *stage) browser(name string) *walker.Client {
+	c := x.Browser(cmp.Or(networks[name], "192.0.2.10"))
+	if x.w.jars[name] == nil {
+		x.w.jars[name] = jar{}
+	}
+	c.HTTP.Jar = x.w.jars[name]
+	return c
+}
+
+var flowID = regexp.MustCompile(`/signin/([0-9a-f]{8}-[0-9a-f-]{27})`)
+
+// get and post ask as somebody, and remember what the thief has seen.
+func (x *stage) get(who, path string) *walker.Page {
+	return x.saw(who)(x.browser(who).Get(address(path)))
+}
+
+func (x *stage) post(who, path string, pairs ...string) *walker.Page {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return x.saw(who)(x.browser(who).Submit(&walker.Form{Action: address(path), Method: http.MethodPost, Values: v}))
+}
+
+func (x *stage) submit(who string, f *walker.Form) *walker.Page {
+	return x.saw(who)(x.browser(who).Submit(f))
+}
+
+func address(path string) string {
+	if strings.HasPrefix(path, "https://") {
+		return path
+	}
+	return rig.Origin + path
+}
+
+func (x *stage) saw(who string) func(*walker.Page, error) *walker.Page {
+	return func(p *walker.Page, err error) *walker.Page {
+		x.T.Helper()
+		if err != nil {
+			x.T.Fatalf("%v: %v", x.w.path, err)
+		}
+		if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
+			x.T.Errorf("%v: %s answers %d: %s", x.w.path, p.URL, p.Status, p.Main())
+		}
+		if x.page = p; who == "thief" {
+			for _, m := range flowID.FindAllStringSubmatch(p.URL.Path+string(p.Body), -1) {
+				if !slices.Contains(x.w.flows, m[1]) {
+					x.w.flows = append(x.w.flows, m[1])
+				}
+			}
+		}
+		return p
+	}
+}
+
+var (
+	linkIn = regexp.MustCompile(`https://\S+/link/([a-z-]+)/\S+`)
+	stopIn = regexp.MustCompile(`https://\S+/(?:requests/stop|not-me)/\S+`)
+)
+
+// deliver sends what waits in the outbox. It counts the letters to the victim; whoever has the mailbox, or gets mails
+// themselves, reads them.
+func (x *stage) deliver() (told int) {
+	for _, l := range x.Rig.Deliver() {
+		victim := l.Person == x.a.victim().Is.ID
+		if victim {
+			told++
+		}
+		mine := slices.ContainsFunc(x.a.desk, func(name string) bool { return x.cast.people[name] != nil && x.cast.people[name].Is.ID == l.Person })
+		if victim && !x.a.mailbox || !victim && !mine {
+			continue
+		}
+		for _, m := range linkIn.FindAllStringSubmatch(l.Text, -1) {
+			if victim {
+				x.w.links[m[1]] = m[0]
+			}
+		}
+		for _, s := range stopIn.FindAllString(l.Text, -1) {
+			if !victim && strings.Contains(s, "/not-me/") {
+				continue // about the desk's own account
+			}
+			if x.w.stops = append(x.w.stops, s); len(x.w.stops) > 2 {
+				x.w.stops = x.w.stops[1:]
+			}
+		}
+	}
+	return told
+}
