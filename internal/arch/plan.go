@@ -142,6 +142,10 @@ var Plan = map[string]Room{
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},
+	"internal/rig/recovery": {beside, []string{
+		"internal/admin", "internal/audit", "internal/authn", "internal/authn/password", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
+		"internal/mail", "internal/rig", "internal/rig/walker", "internal/sqlstore", "internal/testdb",
+	}},
 	"internal/rig/walker":        {beside, nil},
 	"internal/testdb":            {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
 	"internal/testdb/cluster":    {beside, []string{"internal/testdb/postgres"}},

@@ -25,6 +25,11 @@ type move struct {
 
 func (m move) String() string { return strings.TrimSpace(m.who + " " + m.route + " " + m.what) }
 
+// helps reports whether a move is one of those by which people are helped: what a quick search is left with.
+func (m move) helps() bool {
+	return !slices.Contains([]string{"POST /help/request", "POST /console/people/invite", "POST /signin/resend"}, m.route) && !strings.Contains(m.what, " as ") && !strings.Contains(m.route, "/account/")
+}
+
 const thiefsPassword = "a thief's own password 12"
 
 // moves is the alphabet in a state: for every route that is mounted, what the attackers can do there.
@@ -34,9 +39,13 @@ func (a *attack) moves(x *stage) (all []move) {
 		if !known {
 			x.T.Fatalf("unlisted route: %s. Say in moves_test.go what an attacker can do there.", r)
 		}
-		all = append(all, made...)
+		for _, m := range made {
+			if !a.quick || !m.ends && m.helps() {
+				all = append(all, m)
+			}
+		}
 	}
-	if x.w.waits < len(a.waits) {
+	if x.w.waits < len(a.waits) && (a.deep || x.granted()) {
 		all = append(all, move{route: "wait", what: a.waits[x.w.waits].String(), time: true, do: func(x *stage) {
 			x.Clock.Advance(a.waits[x.w.waits])
 			x.w.waits++
@@ -67,20 +76,33 @@ func (a *attack) on(x *stage, r rig.Route) (all []move, known bool) {
 		all = append(all, move{r.String(), "thief", what, ends, false, do})
 	}
 	victim := a.victim().Is.Address
+	atFirst := a.deep || len(x.w.path) == 0
 	switch r.Path {
 	case "/signin":
+		if !atFirst && !a.password && !a.totp && !x.bound(authn.Password) {
+			break // nothing to show: such a flow ends where it begins, which the first step has seen
+		}
 		thief("", false, func(x *stage) { x.post("thief", "/signin", "email", victim, "username", victim, "address", victim) })
 	case "/signin/forgot":
-		thief("", false, func(x *stage) {
+		if !a.deep && x.w.links["password"] != "" {
+			break // another link instead of the one there is
+		}
+		thief("", !a.mailbox, func(x *stage) {
 			x.post("thief", "/signin/forgot", "email", victim, "username", victim, "address", victim)
 		})
 	case "/signin/resend":
-		thief("", false, func(x *stage) {
+		if !atFirst {
+			break // for who was active it is the same as having forgotten
+		}
+		thief("", !a.deep, func(x *stage) {
 			x.post("thief", "/signin/resend", "email", victim, "username", victim, "address", victim)
 		})
-	case "/signin/code": // the typed form of a link: the same secret
+	case "/signin/code":
 		for purpose, link := range x.w.links {
-			thief(purpose, false, func(x *stage) {
+			if !a.alone(x) {
+				break
+			}
+			thief(purpose, !a.deep, func(x *stage) { // the same secret, followed in the other way
 				x.post("thief", "/signin/code", "code", link[strings.LastIndex(link, "/")+1:], "purpose", purpose)
 			})
 		}
@@ -100,22 +122,39 @@ func (a *attack) on(x *stage, r rig.Route) (all []move, known bool) {
 	case "/requests/stop/{token}", "/not-me/{token}":
 		prefix, _, _ := strings.Cut(r.Path, "{")
 		for _, link := range x.w.stops {
-			if strings.HasPrefix(link, rig.Origin+prefix) {
+			if strings.HasPrefix(link, rig.Origin+prefix) && a.alone(x) && (a.deep || len(x.w.path) < 3) {
 				thief("", true, func(x *stage) { x.post("thief", link, "confirm", "yes") })
 			}
 		}
 	case "/help/request":
-		if len(x.tickets()) == 0 && (len(a.desk) > 0 || a.mailbox) {
+		if atFirst {
 			thief("", len(a.desk) == 0, func(x *stage) { x.asks(victim, helpdesk.EverythingLost) })
 		}
 	case "/help/administrator":
-		if len(x.tickets()) == 0 && (len(a.desk) > 0 || a.mailbox) {
+		if atFirst {
 			thief("", true, func(x *stage) { x.asks(victim, helpdesk.WhoHelps) })
 		}
 	default:
 		return nil, false
 	}
 	return all, true
+}
+
+// alone reports whether the thief has nothing under way yet. What only takes away, or is refused, has nothing to do with
+// that: a search that is not deep tries it here alone.
+func (a *attack) alone(x *stage) bool { return a.deep || len(x.w.flows) == 0 && x.w.waits == 0 }
+
+func (a *attack) either(deep, plain int) int {
+	if a.deep {
+		return deep
+	}
+	return plain
+}
+
+// granted reports whether a request about the victim is approved: before that, waiting gains nothing.
+func (x *stage) granted() bool {
+	q, ok := x.live()
+	return ok && q.State == helpdesk.Approved
 }
 
 // asks sends the form of somebody who is signed out.
@@ -156,7 +195,7 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 			tickets = append(tickets, q.ID)
 		}
 	}
-	for _, name := range a.desk {
+	for i, name := range a.desk {
 		add := func(what string, ends bool, values map[string]string, pairs ...string) {
 			path, err := r.With(values)
 			if err != nil {
@@ -166,10 +205,18 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 		}
 		switch r.Path {
 		case "/console/people/invite":
+			if i > 0 || !a.alone(x) {
+				continue
+			}
 			add("the victim's address", false, nil, fields("email", victim.Address, "name", "Somebody Else")...)
 			continue
 		case "/console/people/{person}/reset":
-			for _, wish := range [][]string{{"totp"}, {"password"}, {"everything"}, {"totp", "password"}} {
+			if helped || i > 0 && !a.deep { // whoever opened it may not be the second: the first of two opens it
+				if !a.alone(x) {
+					continue
+				}
+			}
+			for _, wish := range [][]string{{"totp"}, {"password"}, {"everything"}, {"totp", "password"}}[:a.either(4, 3)] {
 				pairs := []string{"reason", "Asked by phone, known for years", "channel", "phone"}
 				for _, k := range wish {
 					pairs = append(pairs, "kinds", k)
@@ -183,6 +230,9 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 		case "/console/requests/{request}/check":
 			for _, id := range tickets {
 				for _, rule := range x.Realm.Requests.Strict().Checks {
+					if !a.deep && (rule.Optional || i > 0) {
+						continue
+					}
 					add(rule.ID, false, map[string]string{"request": id}, "rule", rule.ID, "result-"+rule.ID, "passed", "note-"+rule.ID, "They sounded right", "version", x.version(id))
 				}
 			}
@@ -190,6 +240,7 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 		}
 		ends := slices.ContainsFunc([]string{"/refuse", "/answer", "/stop", "/disable", "/sessions", "/withdraw", "/delete"}, func(s string) bool { return strings.HasSuffix(r.Path, s) })
 		switch params := r.Params(); {
+		case ends && (!a.alone(x) || i > 0 && !a.deep || len(x.w.path) > 2 && !a.deep):
 		case len(params) == 0: // about nobody who is there
 		case slices.Equal(params, []string{"person"}):
 			add("", ends, map[string]string{"person": victim.ID}, fields()...)
@@ -260,6 +311,9 @@ func (a *attack) inFlows(x *stage, r rig.Route) (all []move) {
 		return nil
 	})
 	ends := suffix == "leave" || suffix == "decline"
+	if ends && !a.deep && len(x.w.path) > 2 {
+		return nil
+	}
 	for i, id := range open {
 		add := func(what string, do func(*stage)) {
 			all = append(all, move{r.String(), "thief", strings.TrimSpace(what + " " + strconv.Itoa(i)), ends, false, do})
@@ -297,7 +351,9 @@ func (a *attack) inFlows(x *stage, r rig.Route) (all []move) {
 }
 
 // has reports whether the thief came with a secret.
-func (a *attack) has(kind string) bool { return kind == "password" && a.password || kind == "totp" && a.totp }
+func (a *attack) has(kind string) bool {
+	return kind == "password" && a.password || kind == "totp" && a.totp
+}
 
 func (x *stage) secretOf(kind string) []string {
 	if kind == "password" {

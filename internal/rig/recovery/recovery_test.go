@@ -2,7 +2,7 @@ package recovery
 
 import (
 	"os"
-	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,8 +15,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// attackers are those of the brief: what they have, and who does as they ask. The desk that is fooled is one that may act
-// about the victim: for staff a supervisor, and an owner as the second.
+// attackers are those that nobody may be talked round by. The desk that is fooled is one that may act about the victim: for
+// staff a supervisor, and an owner as the second. Whoever has the phone number is called back on it by both.
 var attackers = []attack{
 	{name: "mailbox", mailbox: true},
 	{name: "phone number", desk: []string{"first", "second"}},
@@ -27,32 +27,28 @@ var attackers = []attack{
 	{name: "rogue administrator", desk: []string{"ada"}},
 	{name: "mailbox and agent", mailbox: true, desk: []string{"first"}},
 	{name: "mailbox and phone number", mailbox: true, desk: []string{"first", "second"}},
+	{name: "mailbox and rogue administrator", mailbox: true, desk: []string{"ada"}},
+	{name: "mailbox and password", mailbox: true, password: true},
 }
 
-var (
-	shortly = []time.Duration{30 * time.Minute, 29 * time.Minute}
-	longer  = []time.Duration{12 * time.Hour, 11*time.Hour + 59*time.Minute}
-)
+// victims are a member, an administrator beside the rogue one, and one of the operator's own.
+var victims = []string{"max", "bea", "agent"}
 
-// on aims an attacker at somebody.
-func (a attack) on2(c *cast, victim string, depth int) *attack {
-	a.cast, a.against, a.depth = c, victim, depth
-	a.waits = shortly
-	first, second := "agent", "supervisor"
-	switch victim {
-	case "agent":
-		first, second = "supervisor", "owner"
-		a.waits = longer
-	case "bea":
-		a.waits = longer
+// aim turns an attacker on somebody. Their waits end a minute before the shortest cooling-off could.
+func (a attack) aim(c *cast, victim string) *attack {
+	a.cast, a.against = c, victim
+	a.waits = []time.Duration{30 * time.Minute, 29 * time.Minute}
+	names := map[string]string{"first": "agent", "second": "supervisor"}
+	if victim == "agent" {
+		names = map[string]string{"first": "supervisor", "second": "owner"}
+	}
+	if victim != "max" {
+		a.waits = []time.Duration{12 * time.Hour, 12*time.Hour - time.Minute}
 	}
 	desk := []string{}
 	for _, name := range a.desk {
-		switch name {
-		case "first":
-			name = first
-		case "second":
-			name = second
+		if names[name] != "" {
+			name = names[name]
 		}
 		desk = append(desk, name)
 	}
@@ -60,26 +56,45 @@ func (a attack) on2(c *cast, victim string, depth int) *attack {
 	return &a
 }
 
-func TestSEC_H1_THD1_TADM_TMBX_NoWayThroughTheHouse(t *testing.T) {
+// Nobody who has one thing of another person, or a mailbox and somebody at the desk who believes them, gets a session or
+// binds anything before the cooling-off is over; and whatever happens to somebody, they get a mail, and it stands in the
+// trail.
+func TestSEC_H1_THD1_TADM_TMBX_NobodyIsTalkedRound(t *testing.T) {
 	c := newCast(t)
-	for _, a := range attackers {
-		for _, victim := range []string{"max", "bea", "agent"} {
-			t.Run(a.name+"/"+victim, func(t *testing.T) {
-				t.Parallel()
-				start := time.Now()
-				f := a.on2(c, victim, depth()).search(t, true)
-				t.Logf("%d states, %d changes, %d moves in %v", f.states, f.edges, f.moves, time.Since(start).Round(time.Millisecond))
-				for _, h := range f.holes {
-					t.Errorf("a way in: %s", h)
-				}
-				for i, s := range f.silent {
-					if i < 5 {
-						t.Errorf("silent: %s", s)
+	var states, changes, moves atomic.Int64
+	t.Run("searches", func(t *testing.T) {
+		for _, one := range attackers {
+			for _, victim := range victims {
+				for _, quick := range []bool{false, true} {
+					a := one.aim(c, victim)
+					a.depth, a.quick = 3, quick
+					name := one.name + "/" + victim + "/everything"
+					if quick {
+						a.depth, name = 8, one.name+"/"+victim+"/far"
 					}
+					if os.Getenv("DOORWARD_TORTURE") != "" {
+						a.depth, a.deep = a.depth+2, true
+					}
+					t.Run(name, func(t *testing.T) {
+						t.Parallel()
+						f := a.search(t, true)
+						states.Add(int64(f.states))
+						changes.Add(int64(f.edges))
+						moves.Add(int64(f.moves))
+						t.Logf("%d states, %d changes, %d moves", f.states, f.edges, f.moves)
+						for _, h := range f.holes {
+							t.Errorf("a way in: %s", h)
+						}
+						for _, s := range f.silent {
+							t.Errorf("silent: %s", s)
+						}
+					})
 				}
-			})
+			}
 		}
+	})
+	t.Logf("%d states, %d changes, %d moves in all", states.Load(), changes.Load(), moves.Load())
+	if states.Load() < 400 || changes.Load() < 800 || moves.Load() < 5000 {
+		t.Error("too few: this proves nothing")
 	}
 }
-
-func depth() int { n, _ := strconv.Atoi(os.Getenv("D")); return max(n, 3) }

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -24,7 +25,9 @@ type attack struct {
 	desk     []string // do in the console what the attackers ask
 	waits    []time.Duration
 	depth    int
-	deep     bool // follows also what only takes away
+	deep     bool                        // follows also what only takes away, and tries in every state what is tried in one otherwise
+	quick    bool                        // only the moves by which people are helped, so that it gets further
+	weak     func(*rig.Rig) http.Handler // takes a guard away from the program; nil: it is as it is
 
 	own []string // credentials and sessions of the victim before anything happened
 }
@@ -64,7 +67,6 @@ func (a *attack) search(t *testing.T, all bool) (f found) {
 				x = a.stage(t, w)
 			}
 			f.moves++
-			f.routes[m.route]++
 			x.w.path = append(x.w.path, m.String())
 			m.do(x)
 			after := x.facts()
@@ -75,6 +77,7 @@ func (a *attack) search(t *testing.T, all bool) (f found) {
 			told := x.deliver()
 			after = x.facts()
 			f.edges++
+			f.routes[m.who+" "+m.route]++
 			at := strings.Join(x.w.path, " > ")
 			if after.told != before.told && told == 0 {
 				f.silent = append(f.silent, fmt.Sprintf("%s: no mail, though %q became %q", at, before.told, after.told))

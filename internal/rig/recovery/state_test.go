@@ -65,6 +65,9 @@ func (x *stage) facts() (f facts) {
 		}
 		for _, q := range asked {
 			fmt.Fprintf(&told, " %s %s;", q.State, x.named(q))
+			if q.Opener == p.ID && q.Channel != helpdesk.ByAccount {
+				f.lost = append(f.lost, "somebody opened a request for themselves")
+			}
 			fmt.Fprintf(&about, " %s %s checks", q.State, x.named(q))
 			done := map[string]bool{}
 			for _, c := range q.Checks {

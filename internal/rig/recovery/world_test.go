@@ -51,7 +51,6 @@ type cast struct {
 	files  atomic.Int64
 	people map[string]*rig.Somebody
 	root   *world
-	weak   func(*rig.Rig) http.Handler // takes a guard away from a program that was just wired; nil: none
 }
 
 // world is one state of the search: a database file, and what the attackers have beside it.
@@ -170,8 +169,8 @@ func (a *attack) stage(t testing.TB, w *world) *stage {
 	copyFile(t, w.file, x.w.file)
 	x.store = a.cast.open(t, x.w.file)
 	x.Rig = rig.Open(t, x.store, "shop", w.now)
-	if a.cast.weak != nil {
-		x.Handler = a.cast.weak(x.Rig)
+	if a.weak != nil {
+		x.Handler = a.weak(x.Rig)
 	}
 	return x
 }
@@ -293,7 +292,7 @@ func (x *stage) deliver() (told int) {
 			if !victim && strings.Contains(s, "/not-me/") {
 				continue // about the desk's own account
 			}
-			if x.w.stops = append(x.w.stops, s); len(x.w.stops) > 2 {
+			if x.w.stops = append(x.w.stops, s); len(x.w.stops) > 1 {
 				x.w.stops = x.w.stops[1:]
 			}
 		}
