@@ -25,9 +25,17 @@ type move struct {
 
 func (m move) String() string { return strings.TrimSpace(m.who + " " + m.route + " " + m.what) }
 
-// helps reports whether a move is one of those by which people are helped: what a quick search is left with.
+// helps reports whether a move is on the way by which people are helped: what a quick search is left with.
 func (m move) helps() bool {
-	return !slices.Contains([]string{"POST /help/request", "POST /console/people/invite", "POST /signin/resend"}, m.route) && !strings.Contains(m.what, " as ") && !strings.Contains(m.route, "/account/")
+	for _, route := range []string{
+		"/help/request", "/console/people/invite", "/signin/resend", "/signin/code", "/enable", "/resend", "/preferences", "/remind",
+		"/account/security", "/account/sessions", "/account/applications", "/account/preferences", "/account/settings",
+	} {
+		if strings.Contains(m.route, route) {
+			return false
+		}
+	}
+	return !strings.Contains(m.what, " as ")
 }
 
 const thiefsPassword = "a thief's own password 12"
@@ -144,11 +152,15 @@ func (a *attack) on(x *stage, r rig.Route) (all []move, known bool) {
 // that: a search that is not deep tries it here alone.
 func (a *attack) alone(x *stage) bool { return a.deep || len(x.w.flows) == 0 && x.w.waits == 0 }
 
-func (a *attack) either(deep, plain int) int {
-	if a.deep {
-		return deep
+// wishes is how many of the wishes for help are tried: one factor and everything in a quick search, all in a deep one.
+func (a *attack) wishes() int {
+	switch {
+	case a.deep:
+		return 4
+	case a.quick:
+		return 2
 	}
-	return plain
+	return 3
 }
 
 // granted reports whether a request about the victim is approved: before that, waiting gains nothing.
@@ -216,7 +228,7 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 					continue
 				}
 			}
-			for _, wish := range [][]string{{"totp"}, {"password"}, {"everything"}, {"totp", "password"}}[:a.either(4, 3)] {
+			for _, wish := range [][]string{{"totp"}, {"everything"}, {"password"}, {"totp", "password"}}[:a.wishes()] {
 				pairs := []string{"reason", "Asked by phone, known for years", "channel", "phone"}
 				for _, k := range wish {
 					pairs = append(pairs, "kinds", k)
