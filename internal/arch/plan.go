@@ -142,17 +142,14 @@ var Plan = map[string]Room{
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},
-	"internal/rig/recovery": {beside, []string{
-		"internal/admin", "internal/audit", "internal/authn", "internal/authn/password", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
-		"internal/mail", "internal/rig", "internal/rig/walker", "internal/sqlstore", "internal/testdb",
-	}},
-	"internal/rig/walker":        {beside, nil},
-	"internal/testdb":            {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
-	"internal/testdb/cluster":    {beside, []string{"internal/testdb/postgres"}},
-	"internal/testdb/postgres":   {beside, nil},
-	"internal/web/assets/build":  {beside, []string{"internal/web/assets/bundle"}},
-	"internal/web/assets/bundle": {beside, nil},
-	"internal/web/webtest":       {beside, []string{"internal/directory", "internal/web", "internal/web/catalog"}},
+	"internal/rig/recoverymatrix": {beside, nil},
+	"internal/rig/walker":         {beside, nil},
+	"internal/testdb":             {beside, []string{"internal/secret", "internal/sqlstore", "internal/testdb/postgres"}},
+	"internal/testdb/cluster":     {beside, []string{"internal/testdb/postgres"}},
+	"internal/testdb/postgres":    {beside, nil},
+	"internal/web/assets/build":   {beside, []string{"internal/web/assets/bundle"}},
+	"internal/web/assets/bundle":  {beside, nil},
+	"internal/web/webtest":        {beside, []string{"internal/directory", "internal/web", "internal/web/catalog"}},
 }
 
 // banned names say nothing about what is inside.

@@ -1,4 +1,4 @@
-package recovery
+package recoverymatrix
 
 import (
 	"cmp"
@@ -116,7 +116,7 @@ func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
 // scratch is a directory that needs no disk where there is such a thing: the files of a search are many and short-lived.
 func scratch(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "recovery")
+	dir, err := os.MkdirTemp("/dev/shm", "recoverymatrix")
 	if err != nil {
 		return t.TempDir()
 	}

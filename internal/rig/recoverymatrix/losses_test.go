@@ -1,4 +1,4 @@
-package recovery
+package recoverymatrix
 
 import (
 	"fmt"
@@ -216,7 +216,7 @@ func (h *home) back(l loss) error {
 
 // Every honest loss has a way back, which is walked on the pages until the person stands in their account again; where
 // there is none yet, the table says so, and this fails as soon as there is.
-func TestSEC_H1_REQ_B54_B57_B60_EveryHonestLossHasAWayBack(t *testing.T) {
+func TestSEC_H1_EveryHonestLossHasAWayBack(t *testing.T) {
 	for name, text := range map[string][]byte{"shop": realms.Shop, "wealth": realms.Wealth} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
