@@ -94,6 +94,7 @@ type Flow struct {
 	Version  int64
 
 	Now     time.Time `json:"-"` // the time of this call, from the injected clock; not stored
+	Later   bool      `json:"-"` // the person puts off what the rules ask for Soon, in this call; not stored
 	Subject Subject   `json:"-"` // whom this is about, for methods; not stored
 }
 

@@ -93,6 +93,7 @@ func (w world) person() Person {
 // outcome is what somebody got out of a world.
 type outcome struct {
 	entered bool
+	later   bool // somebody was led to what could be put off
 	bound   set // kinds the actor enrolled at any time
 	states  int
 }
@@ -153,6 +154,9 @@ func (x *explorer) flow(w world, f Flow, seen map[[4]set]bool) {
 	seen[at] = true
 	x.states++
 	step := look(w.slack, w.rules, w.person(), f).step()
+	if step.Later { // put off: let in
+		x.entered, x.later = true, true
+	}
 	switch step.Act {
 	case ActAdmit, ActPerform:
 		if f.Goal.Admit() {

@@ -34,6 +34,9 @@ var mutants = []struct {
 	{"E13: the call follows the certificate or the phone", slack{callAnywhere: true}},
 	{"an overlay never shrinks what has to be shown", slack{topFloorOnly: true}},
 	{"R2: evidence of another person is nobody's", slack{otherPerson: true}},
+	{"E18: what comes soon is set up by who is let in already", slack{soonFirst: true}},
+	{"E19: an exemption opens no gate", slack{exemptOpens: true}},
+	{"E19: a link sets up, also for who is exempt", slack{exemptAll: true}},
 	{"E10: behind one approver, one kind at a time", slack{manyAtOnce: true}},
 }
 
@@ -71,6 +74,8 @@ func caught(t *testing.T, s slack) string {
 		{"thieves", func() error { _, err := runThieves(t, s, shipped); return err }},
 		{"losses", func() error { _, _, err := runLosses(t, s, shipped); return err }},
 		{"random", func() error { return runRandom(s, seeded(7), 150) }},
+		{"exemptions", func() error { return runExemptions(s, seeded(9), 250) }},
+		{"waves", func() error { return runWaves(s, seeded(11), 250) }},
 		{"text", func() error { _, _, err := runText(t, s, shipped[:1]); return err }},
 	}
 	for _, p := range proofs {

@@ -37,6 +37,15 @@ package authn
 //   - E16 Duties are owed for admission only. A goal to bind is reached when the flow has bound the kind.
 //     A goal to bind that names neither way reaches nothing.
 //   - E17 A grant that cannot help (not yet live, or it needs a second approver) leaves everything as it was.
+//   - E18 While a stricter policy is being rolled out (Rules.Soon), the old rules alone let in. Who is let in by them, and
+//     holds no combination of the new ones whole, is led to set up what is missing, and may put it off. It is bound
+//     behind the same lines as after the end, judged by the new rules: a fresh sign-in with a whole combination of what
+//     held before (E12), never a mailbox, a password alone or a new invitation. After the end the new rules are the
+//     rules: the same step, and no way round it. Who held the kind once and lost it needs a grant before and after.
+//   - E19 An exemption (Rules.Exempt) counts for the goal admit, and there for what has to be shown alone: a combination
+//     without the exempt kind suffices where something remains that names its person, and the kind counts as not held
+//     for else; where the strictest text asks for that kind alone, the one below it counts. For gates, remnants and bindings nothing changes: who is let in by less never enrols by less. It does
+//     not count in a flow that came by a link, which is there to set something up, nor leads anybody to what comes Soon.
 
 import (
 	"cmp"
@@ -61,13 +70,13 @@ func Next(r Rules, p Person, f Flow) Step { return slack{}.next(r, p, f) }
 type slack struct {
 	anyRemnant, emptyRemnant, rollOutAlways, keepLost, suspendedShows, suspendedGone, noElse, endedCounts, boundAdmits, boundForgotten,
 	boundIsLogin, inviteAlways, setUpAlways, oneApprover, grantAnyTime, grantAnyKind, grantForever, oldLogin, noGate,
-	noDuties, bindsAnyway, callAnywhere, topFloorOnly, otherPerson, manyAtOnce bool
+	noDuties, bindsAnyway, callAnywhere, topFloorOnly, otherPerson, manyAtOnce, soonFirst, exemptOpens, exemptAll bool
 }
 
 func (s slack) next(r Rules, p Person, f Flow) Step {
 	v := look(s, r, p, f)
 	step := v.step()
-	if v.known && step.Act != ActStuck {
+	if v.known && step.Act != ActStuck && !step.Later {
 		v.count(&step)
 	}
 	return step
@@ -133,6 +142,9 @@ func look(s slack, r Rules, p Person, f Flow) *view {
 	}
 	for _, e := range f.Evidence {
 		v.see(e)
+	}
+	if e := bit(r.Exempt); s.exemptOpens {
+		v.held, v.shown, v.recent = v.held|e, v.shown|e, v.recent|e
 	}
 	for _, k := range (v.held & factors).kinds() {
 		if _, reason := v.grant(k, 1); reason == "" && !s.keepLost {
@@ -232,7 +244,7 @@ func (v *view) step() Step {
 	case !v.known:
 		return v.anonymous()
 	case goal.Admit():
-		return v.admit()
+		return v.ahead(v.admit())
 	case v.made.has(goal.Bind):
 		return Step{Act: ActAdmit}
 	}
@@ -247,6 +259,10 @@ func (v *view) admit() Step {
 			return v.duties()
 		}
 	}
+	excused := v.excused()
+	if slices.ContainsFunc(excused, func(c set) bool { return c.within(v.admitting()) }) {
+		return v.duties()
+	}
 	var sound, open []set
 	for _, c := range whole {
 		if c&v.shut == 0 {
@@ -256,8 +272,8 @@ func (v *view) admit() Step {
 			}
 		}
 	}
-	if len(sound) > 0 && !v.bindsAnyway {
-		return v.prove(open)
+	if len(sound) > 0 && !v.bindsAnyway || len(excused) > 0 {
+		return v.prove(append(open, excused...))
 	}
 	// R5: nothing whole, or every whole combination has a lost or suspended part.
 	var all []route

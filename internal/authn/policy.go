@@ -99,6 +99,9 @@ type Rules struct {
 	Replace []Binding
 	Fresh   bool
 	Then    []Duty
+
+	Soon   *Rules // what holds from the end of grace on: who lacks it is led to set it up, and may put that off (Flow.Later)
+	Exempt Kind   // what this person need not show for a time, because two of staff said so; empty for nothing
 }
 
 // Rules returns the rules of an audience, inherited lines filled in. An audience without a block is as members.

@@ -61,6 +61,8 @@ var reasons = []Reason{GrantNotYet, GrantEnded, NeedsGrant, FactorSuspended, Nee
 //
 // Behind says for each of Kinds, when the act is bind, which line lets it be bound.
 //
+// Later says that the person may put this off (Flow.Later) and is let in then: it is what the rules will ask for Soon.
+//
 // At and Of count the steps of this flow ("Step 3 of 6") along the offered way; both are 0 while nobody can know.
 type Step struct {
 	Act    Act
@@ -70,6 +72,7 @@ type Step struct {
 	Reason Reason
 	Gate   Gate
 	Behind []Behind
+	Later  bool
 	At, Of int
 }
 
