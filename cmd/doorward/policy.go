@@ -6,7 +6,7 @@ import (
 	"doorward/internal/apply"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
-	"doorward/internal/login"
+	"doorward/internal/rollout"
 	"doorward/internal/sqlstore"
 )
 
@@ -113,7 +113,7 @@ func (out *checked) run(tx *sqlstore.Tx, realm string, policies *authn.Policies)
 				orgs[p.Organization] = overlay
 			}
 			out.People++
-			rules := authn.Effective(policies.Rules(login.AudienceOf(p.Role)), overlay)
+			rules := authn.Effective(policies.Rules(rollout.AudienceOf(p.Role)), overlay)
 			if reason, is := authn.Stranded(rules, authn.Person{ID: p.ID, EverActive: p.EverActive(), Held: held[p.ID]}); is {
 				out.Stranded = append(out.Stranded, stranded{p.Address, string(p.Role), string(reason)})
 			}

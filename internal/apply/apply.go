@@ -32,6 +32,7 @@ import (
 type Realms struct {
 	Store RealmStore
 	Clock func() time.Time
+	Kinds []authn.Kind // that this release can set up; nil: not asked
 }
 
 // Applied says what applying a file did, or would do.
@@ -61,6 +62,8 @@ func ReadRealm(file string, text []byte) (r directory.Realm, p *authn.Policies, 
 	}
 	if r.PolicyLine > 0 {
 		problems = append(problems, relying(file, r, p)...)
+		graver, more := rollouts(file, r, p)
+		problems, warnings = append(problems, graver...), append(warnings, more...)
 	}
 	slices.SortStableFunc(problems, func(a, b tomlfile.Problem) int { return a.Line - b.Line })
 	if len(problems) > 0 {
@@ -107,8 +110,15 @@ func (s *Realms) Apply(ctx context.Context, file string, text []byte, dry bool) 
 func (s *Realms) Put(ctx context.Context, file string, r directory.Realm, warnings tomlfile.Problems, dry bool) (Applied, error) {
 	var a Applied
 	now := s.Clock()
+	if problems := s.buildable(file, r); len(problems) > 0 {
+		return a, problems
+	}
 	step := func(tx RealmTx) error {
 		a = Applied{Realm: r.ID, Warnings: warnings}
+		r := r // ids instead of names, anew where the transaction runs again
+		if err := resolve(tx, file, &r); err != nil {
+			return err
+		}
 		old, err := current(tx, file, r)
 		if err != nil {
 			return err
@@ -128,7 +138,7 @@ func (s *Realms) Put(ctx context.Context, file string, r directory.Realm, warnin
 		if a.Changes, err = difference(old, r); err != nil {
 			return err
 		}
-		a.Effects = effects(old, r)
+		a.Effects = append(effects(old, r), waves(old, r, now)...)
 		if dry {
 			return nil
 		}

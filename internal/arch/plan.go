@@ -63,15 +63,19 @@ var Plan = map[string]Room{
 		"internal/audit", "internal/authn", "internal/clientcert", "internal/directory", "internal/fault", "internal/login",
 		"internal/token", "internal/tomlfile",
 	}},
+	"internal/breakglass": {cases, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/mail",
+	}},
 	"internal/certify":  {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
-		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/limit", "internal/mail", "internal/secret", "internal/session",
+		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/breakglass", "internal/directory", "internal/fault",
+		"internal/helpdesk", "internal/limit", "internal/mail", "internal/rollout", "internal/secret", "internal/session",
 	}},
 	"internal/roster": {cases, []string{
 		"internal/admin", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
 	}},
+	"internal/rollout": {cases, []string{"internal/authn", "internal/directory", "internal/fault", "internal/mail"}},
 	"internal/selfservice": {cases, []string{
 		"internal/audit", "internal/authn", "internal/authn/recovery", "internal/directory", "internal/fault", "internal/login", "internal/mail",
 		"internal/session", "internal/token",
@@ -122,7 +126,7 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
 		"internal/authn/recovery", "internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
-		"internal/roster",
+		"internal/rollout", "internal/roster",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
@@ -179,6 +183,7 @@ var sideways = map[string][]string{
 	"internal/forwardauth": {"internal/web"},
 	"internal/helpdesk":    {"internal/authn", "internal/directory"},
 	"internal/limit":       {"internal/audit"},
+	"internal/login":       {"internal/breakglass", "internal/rollout"},
 	"internal/mail":        {"internal/audit", "internal/directory"},
 	"internal/oidc":        {"internal/web"},
 	"internal/secret":      {"internal/fault"},

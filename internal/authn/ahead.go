@@ -70,6 +70,16 @@ func Excusable(r Rules, p Person) (kinds []Kind) {
 	return kinds
 }
 
+// Excused reports whether a flow is let in because of an exemption, and would not be without.
+func Excused(r Rules, p Person, f Flow) bool {
+	if r.Exempt == "" {
+		return false
+	}
+	admits := func(s Step) bool { return s.Act == ActAdmit || s.Act == ActPerform }
+	r.Soon = nil
+	return f.Goal.Admit() && admits(Next(r, p, f)) && !admits(Next(r.Plain(), p, f))
+}
+
 // Lacks reports whether a person holds no combination of the rules whole: what an overlay that is rolled out asks of them
 // has still to be set up.
 func Lacks(r Rules, p Person) bool {

@@ -94,7 +94,7 @@ func (w world) person() Person {
 type outcome struct {
 	entered bool
 	later   bool // somebody was led to what could be put off
-	bound   set // kinds the actor enrolled at any time
+	bound   set  // kinds the actor enrolled at any time
 	states  int
 }
 

@@ -104,6 +104,12 @@ type Rules struct {
 	Exempt Kind   // what this person need not show for a time, because two of staff said so; empty for nothing
 }
 
+// Plain is r without an exemption, and without what comes soon: what counts where something is bound, removed or granted.
+func (r Rules) Plain() Rules {
+	r.Soon, r.Exempt = nil, ""
+	return r
+}
+
 // Rules returns the rules of an audience, inherited lines filled in. An audience without a block is as members.
 func (p *Policies) Rules(a Audience) Rules {
 	b := p.block(a)

@@ -46,6 +46,7 @@ const (
 	ApprovalsPerAgent          = 5  // in a day, SEC H-2
 	ResetsPerAdministrator     = 10 // in a day
 	SecondLookPercent          = 5
+	ExemptionHours             = 72 // how long an exemption lasts at most (REQ B65)
 )
 
 var slug = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
@@ -64,6 +65,7 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 			Cooling: CoolingMinutes, Longer: PrivilegedHours, Agent: ApprovalsPerAgent, Administrator: ResetsPerAdministrator,
 			SecondLook: SecondLookPercent,
 		},
+		Exemptions: Exemptions{Hours: ExemptionHours},
 	}
 	c := &check{Document: tomlfile.Read(file, text, &r), r: &r}
 	if c.Unreadable() {
@@ -75,6 +77,8 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 	c.desk()
 	c.limits()
 	c.requests()
+	c.number("exemptions.hours", r.Exemptions.Hours, 0, ExemptionHours)
+	c.rollouts()
 	c.apps()
 	c.terms()
 	c.lists()

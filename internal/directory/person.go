@@ -69,11 +69,18 @@ type Person struct {
 	Bounced      bool      // the last mail to the address came back
 	Phone        string    // number on file, where a caller is called back; empty for none
 	PhoneSince   time.Time // when it was put on file
+	Exempt       string    // kind from which two of staff exempted the person (REQ B65), empty for none; see IsExempt
+	ExemptUntil  time.Time // when that ends by itself
 	Version      int64
 }
 
 // EverActive reports whether the person was admitted at least once: from then on a mailbox alone binds nothing.
 func (p Person) EverActive() bool { return !p.FirstActive.IsZero() }
+
+// IsExempt reports whether an exemption counts now: for members alone, and not a moment longer than it was given for.
+func (p Person) IsExempt(now time.Time) bool {
+	return p.Exempt != "" && p.Role == Member && now.Before(p.ExemptUntil)
+}
 
 // Organization is one business customer of the realm, or the realm's own (Staff).
 type Organization struct {

@@ -27,6 +27,8 @@ type Realm struct {
 	Relying      []RelyingParty `toml:"relying_party" json:"relying_parties"`
 	Requests     Requests       `toml:"requests" json:"requests"`
 	Manager      Localized      `toml:"password_managers" json:"password_managers"` // the operator's words on password managers, may be missing
+	Rollouts     []Rollout      `toml:"rollout" json:"rollouts,omitempty"`
+	Exemptions   Exemptions     `toml:"exemptions" json:"exemptions"`
 	Certificates Certificates   `toml:"certificates" json:"certificates"`
 	Version      int64          `toml:"-" json:"-"`
 	PolicyLine   int            `toml:"-" json:"-"` // line of the file on which the policy's text begins; 0 when it came from the store
@@ -46,6 +48,11 @@ type Requests struct {
 	Administrator int         `toml:"per_administrator" json:"per_administrator"`       // resets by one customer administrator in a day, at most 10
 	SecondLook    int         `toml:"second_look_percent" json:"second_look_percent"`   // share of all others that a second has to look at, at least 5
 	Checks        []CheckRule `toml:"check" json:"checks"`                              // what staff check about a caller; Checklist where there is none
+}
+
+// Exemptions is what two of staff may exempt a member from in an emergency (break-glass, REQ B65).
+type Exemptions struct {
+	Hours int `toml:"hours" json:"hours"` // how long one lasts at most, 0: there are none
 }
 
 // CheckRule is one line of the checklist.

@@ -36,6 +36,7 @@ const (
 	ResetPassword Act = "reset-password" // send a link; nobody ever sees a password
 	ResetFactor   Act = "reset-factor"   // grant a new set-up
 	Approve       Act = "approve"        // be the second to say yes to a reset
+	Exempt        Act = "exempt"         // let in without one kind for a time, by two (break-glass)
 )
 
 // Relation is how two people of one realm stand to each other, seen from the one who acts.
@@ -99,6 +100,8 @@ var Rules = []Rule{
 		"the help desk stands in where no administrator can"},
 	{[]Role{Supervisor, Owner}, []Act{Delete, Approve}, Customer, customers,
 		"what cannot be undone, or needs two, takes a second and higher role"},
+	{[]Role{Supervisor, Owner}, []Act{Exempt}, Customer, []Role{Member},
+		"in an emergency two may let somebody in with less, but nobody who looks after others (REQ B65)"},
 	{[]Role{Supervisor}, []Act{SeeHistory, EndSessions, Disable, ResetPassword, ResetFactor, Approve}, Colleague, []Role{Agent},
 		"supervisors answer for the agents"},
 	{[]Role{Owner}, append([]Act{Delete, Approve}, manage...), Colleague, staff,

@@ -47,12 +47,14 @@ func (by By) NoticeTo(to directory.Person, now time.Time, template string, args 
 	return Notice(by.Realm.Realm, to, by.Person, template, now, by.Network, by.Agent, args)
 }
 
-// RulesOf is the one policy that counts for a person, whoever asks.
+// RulesOf is the one policy that counts for a person, whoever asks. It is the plain one: an exemption lets in, it opens
+// nothing else.
 func (s *Service) RulesOf(realm *Realm, p directory.Person, o directory.Organization) (authn.Rules, error) {
-	return s.rules(realm, p, o, authn.Goal{})
+	rules, err := s.rules(realm, p, o, authn.Goal{})
+	return rules.Plain(), err
 }
 
-// RulesFor is the one policy that counts for a signed-in person.
+// RulesFor is RulesOf for a signed-in person.
 func (s *Service) RulesFor(signed Signed) (authn.Rules, error) {
-	return s.rules(signed.Realm, signed.Person, signed.Organization, authn.Goal{})
+	return s.RulesOf(signed.Realm, signed.Person, signed.Organization)
 }

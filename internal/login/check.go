@@ -8,6 +8,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/breakglass"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/secret"
@@ -21,13 +22,14 @@ type Signed struct {
 	Organization directory.Organization
 	Realm        *Realm
 
-	held []authn.Holding // by the person, when the answer was looked up
+	held    []authn.Holding // by the person, when the answer was looked up
+	excused bool            // an exemption lets the session live, and what was shown would not
 }
 
 // Fresh reports whether the session's complete login is young enough to change factors with (SECURITY S5). What was only
-// set up is no login.
+// set up is no login, and what an exemption let in neither: it showed less than a login.
 func (s Signed) Fresh(now time.Time) bool {
-	if len(s.Session.Evidence) == 0 {
+	if len(s.Session.Evidence) == 0 || s.excused {
 		return false
 	}
 	return !slices.ContainsFunc(s.Session.Evidence, func(e authn.Evidence) bool {
@@ -123,11 +125,14 @@ func (s *Service) alive(tx Tx, realm string, se session.Session, now time.Time) 
 	if disabled(got.Person, got.Organization) {
 		return got, errSession
 	}
+	if err := breakglass.Weigh(tx, &got.Person, now); err != nil {
+		return got, err
+	}
 	creds, err := tx.Credentials(realm, got.Person.ID)
 	if err != nil {
 		return got, err
 	}
-	if !s.holds(got, creds) {
+	if !s.holds(&got, creds) {
 		return got, errSession
 	}
 	got.held = authn.Holdings(creds)
@@ -136,15 +141,16 @@ func (s *Service) alive(tx Tx, realm string, se session.Session, now time.Time) 
 
 // holds asks the engine whether what was shown would still admit, by what the person held when the session was made: a
 // passkey added since must not end the session it was added in, a factor that ended since must.
-func (s *Service) holds(got Signed, creds []authn.Credential) bool {
+func (s *Service) holds(got *Signed, creds []authn.Credential) bool {
 	rules, err := s.rules(got.Realm, got.Person, got.Organization, authn.Goal{})
 	if err != nil {
 		return false
 	}
-	rules.Fresh = false // whether what was bound counts was decided when the session was made
+	rules.Soon, rules.Fresh = nil, false // whether what was bound counts was decided when the session was made
 	then := slices.DeleteFunc(slices.Clone(creds), func(c authn.Credential) bool { return c.Created.After(got.Session.Created) })
 	p := authn.Person{ID: got.Person.ID, EverActive: true, Held: authn.Holdings(then)}
 	f := authn.Flow{Realm: got.Realm.ID, Person: got.Person.ID, Evidence: got.Session.Evidence, Now: got.Session.Created}
+	got.excused = authn.Excused(rules, p, f)
 	return authn.Next(rules, p, f).Act == authn.ActAdmit
 }
 

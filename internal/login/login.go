@@ -18,12 +18,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"doorward/internal/authn"
+	"doorward/internal/breakglass"
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
 	"doorward/internal/secret"
@@ -138,14 +138,15 @@ const Blocked authn.Reason = "blocked"
 
 // standing is everything the engine and the methods need of a flow at one moment.
 type standing struct {
-	realm  *Realm
-	flow   authn.Flow
-	person directory.Person // zero when unknown
-	org    directory.Organization
-	creds  []authn.Credential
-	fresh  bool // what was bound does not admit
-	step   authn.Step
-	helped helpdesk.Request
+	realm   *Realm
+	flow    authn.Flow
+	person  directory.Person // zero when unknown
+	org     directory.Organization
+	creds   []authn.Credential
+	fresh   bool // what was bound does not admit
+	step    authn.Step
+	helped  helpdesk.Request
+	excused bool // only an exemption lets the person in
 }
 
 // stand loads a flow's person and computes the step. It reads only.
@@ -166,6 +167,9 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		if st.org, err = tx.Organization(f.Realm, st.person.Organization); err != nil {
 			return st, err
 		}
+		if err = breakglass.Weigh(tx, &st.person, s.Clock()); err != nil {
+			return st, err
+		}
 		if st.creds, err = tx.Credentials(f.Realm, f.Person); err != nil {
 			return st, err
 		}
@@ -180,7 +184,7 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	}
 	rules.Fresh = rules.Fresh || elsewhere(st.flow)
 	st.fresh = rules.Fresh
-	st.step = authn.Next(rules, p, counted(st.flow))
+	st.step, st.excused = authn.Next(rules, p, counted(st.flow)), authn.Excused(rules, p, counted(st.flow))
 	// Who is shut out shows everything first and learns it then (REQ B71): whoever has stolen a password alone does not.
 	if f.Person != "" && disabled(st.person, st.org) && st.step.Act != authn.ActProve {
 		st.step = authn.Step{Act: authn.ActStuck, Reason: Blocked}
@@ -224,53 +228,6 @@ func subject(r *Realm, p directory.Person, o directory.Organization, typed strin
 	return sub
 }
 
-// rules makes the one policy for a person: the realm's for their audience, made stricter by their organization's, by that
-// of the relying party they are on the way to, and by the classes it asked for.
-func (s *Service) rules(r *Realm, p directory.Person, o directory.Organization, g authn.Goal) (authn.Rules, error) {
-	base := r.Policies.Rules(AudienceOf(p.Role))
-	var overlays []authn.Overlay
-	add := func(whose, text string) error {
-		if text == "" {
-			return nil
-		}
-		overlay, err := authn.ParseOverlay(text)
-		if err != nil {
-			return fmt.Errorf("policy of %s: %w", whose, err)
-		}
-		overlays = append(overlays, overlay)
-		return nil
-	}
-	if err := add("organization "+o.ID, o.Policy); err != nil {
-		return base, err
-	}
-	if g.Client != "" {
-		i := slices.IndexFunc(r.Relying, func(c directory.RelyingParty) bool { return c.ID == g.Client })
-		if i < 0 {
-			return base, errFlow // the application was taken away meanwhile
-		}
-		if err := add("relying party "+g.Client, r.Relying[i].Policy); err != nil {
-			return base, err
-		}
-	}
-	rules := authn.Effective(base, overlays...)
-	if g.ACR != "" {
-		rules = authn.Narrow(rules, strings.Fields(g.ACR)...)
-	}
-	return rules, nil
-}
-
-// AudienceOf says which block of a policy counts for a role.
-func AudienceOf(r directory.Role) authn.Audience {
-	switch {
-	case r.Staff():
-		return authn.Staff
-	case r == directory.Administrator:
-		return authn.Administrators
-	default:
-		return authn.Members
-	}
-}
-
 // enginePerson tells the engine what it may know: holdings and the duties still owed.
 func (s *Service) enginePerson(tx Tx, st standing) (authn.Person, error) {
 	p := authn.Person{ID: st.person.ID, EverActive: st.person.EverActive(), Held: authn.Holdings(st.creds)}
@@ -278,15 +235,15 @@ func (s *Service) enginePerson(tx Tx, st standing) (authn.Person, error) {
 	if p.Grants, err = grants(tx, st.person); err != nil {
 		return p, err
 	}
-	if p.Owed, err = s.owed(tx, st.realm, st.person); err != nil || st.org.Policy == "" {
+	if p.Owed, err = s.owed(tx, st.realm, st.person); err != nil || st.org.Policy == "" && len(st.realm.Dues(st.org)) == 0 {
 		return p, err
 	}
 	p.Never, err = never(tx, st.person)
 	return p, err
 }
 
-// never lists the kinds a person has never held. It matters only where an organization's own policy asks for more than
-// its people have: what is new to them they enrol with what they hold (authn, E12).
+// never lists the kinds a person has never held. It matters only where an organization's own policy, or one that is rolled
+// out, asks for more than its people have: what is new to them they enrol with what they hold (authn, E12).
 func never(tx Tx, p directory.Person) ([]authn.Kind, error) {
 	ever, err := tx.KindsEver(p.Realm, p.ID)
 	if err != nil {

@@ -9,8 +9,10 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/breakglass"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/mail"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 )
@@ -39,6 +41,17 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 		return nil, err
 	}
 	m.Session = se
+	data := map[string]string{"amr": strings.Join(session.AMR(se.Evidence), " ")}
+	if st.excused {
+		data["exempt"] = p.Exempt
+		s.Count("exemption", "what", "used")
+		e := s.event(c, st.flow, "exemption.used", audit.Event{Session: se.ID, Organization: p.Organization})
+		if err := breakglass.Use(tx, p, now, e, func(to directory.Person, template string, args map[string]string) mail.Message {
+			return Notice(st.realm.Realm, to, p, template, now, c.Network, c.Agent, args)
+		}); err != nil {
+			return nil, movedOn(err)
+		}
+	}
 	if m.First {
 		if err := s.welcome(tx, c, st); err != nil {
 			return nil, err
@@ -49,7 +62,7 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 	}
 	s.Count("signin", "result", "succeeded")
 	return m, tx.Audit(s.event(c, st.flow, "signin.succeeded", audit.Event{
-		Session: se.ID, Organization: p.Organization, Data: map[string]string{"amr": strings.Join(session.AMR(se.Evidence), " ")},
+		Session: se.ID, Organization: p.Organization, Data: data,
 	}))
 }
 

@@ -59,6 +59,10 @@ type Tx interface {
 	HelpRequestsLive(realm, person string) ([]helpdesk.Request, error)
 	UpdateHelpRequest(helpdesk.Request) error
 
+	ExemptionOf(realm, person string) (helpdesk.Exemption, error)
+	UseExemption(realm, person string, now time.Time) (helpdesk.Exemption, error)
+	AddDelay(realm, rollout, person string, now time.Time) error
+
 	AddAcceptance(directory.Acceptance) error
 	Acceptances(realm, person string) ([]directory.Acceptance, error)
 	Preferences(realm, person string) ([]directory.Preference, error)

@@ -18,7 +18,7 @@ func (s *Service) Suffices(ctx context.Context, signed Signed, goal authn.Goal, 
 	if err != nil {
 		return false, err
 	}
-	rules.Fresh = false
+	rules.Fresh, rules.Soon = false, nil
 	evidence := slices.DeleteFunc(slices.Clone(signed.Session.Evidence), func(e authn.Evidence) bool { return e.At.Before(since) })
 	p := authn.Person{ID: signed.Person.ID, EverActive: true, Held: signed.held}
 	f := authn.Flow{Realm: signed.Realm.ID, Person: signed.Person.ID, Evidence: evidence, Goal: goal, Now: s.Clock()}

@@ -142,6 +142,9 @@ func (w *writer) page() (page, error) {
 			pg.Lead = append(pg.Lead, w.words(more))
 		}
 	}
+	if more := plain(a[s.More]); more != "" {
+		pg.Lead = append(pg.Lead, more)
+	}
 	for _, f := range s.Facts {
 		if value := w.fact(f); value != "" {
 			pg.Facts = append(pg.Facts, Fact{w.say("fact." + f), value})
@@ -241,6 +244,14 @@ func (w *writer) fact(name string) string {
 			return "" // at once
 		}
 		return w.when(from)
+	case "until":
+		until, err := time.Parse(time.RFC3339, a["until"])
+		if err != nil {
+			return ""
+		}
+		return w.when(until)
+	case "exempt":
+		return w.kind(a["kind"])
 	case "about":
 		if key := "about." + a["why"]; w.has(key) {
 			return w.say(key)

@@ -12,8 +12,9 @@ type shape struct {
 	Count   bool     // how many are left (left) stands in the words
 	Subject bool     // name and version may stand in the words
 	Why     string
-	Stop    bool // the link, or a second one (cancel), stops what the message tells
-	Copy    bool // the text of the terms follows (version, language, hash)
+	Stop    bool   // the link, or a second one (cancel), stops what the message tells
+	More    string // the argument that holds a paragraph from the realm file
+	Copy    bool   // the text of the terms follows (version, language, hash)
 }
 
 var notice = []string{"who", "when", "where"}
@@ -55,6 +56,18 @@ var templates = map[string]shape{
 	"role-changed-console": {To: "/console/people", Facts: []string{"person", "role", "who", "reason", "when"}, Subject: true, Why: "console"},
 	"account-deleted":      {To: "/help/request", Facts: []string{"who", "reason", "when"}, Why: "safety"},
 
+	"rollout-announced": {To: "/account", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},
+	"rollout-reminder":  {To: "/account", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},
+	"rollout-stranded":  {To: "/account/administrators", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},
+	"exemption-started": {Notice: true, Facts: []string{"exempt", "until", "who", "reason", "when"}, Why: "safety"},
+	"exemption-used":    {Notice: true, Facts: []string{"exempt", "until", "when", "where"}, Why: "safety"},
+	"exemption-ended":   {Notice: true, Facts: []string{"exempt", "who", "when"}, Why: "safety"},
+
+	"exemption-proposed":        {To: exemptions, Facts: []string{"person", "exempt", "who", "reason", "when"}, Subject: true, Why: "console"},
+	"exemption-started-console": {To: exemptions, Facts: []string{"person", "exempt", "until", "who", "reason", "when"}, Subject: true, Why: "console"},
+	"exemption-used-console":    {To: exemptions, Facts: []string{"person", "exempt", "until", "when", "where"}, Subject: true, Why: "console"},
+	"exemption-ended-console":   {To: exemptions, Facts: []string{"person", "exempt", "who", "when"}, Subject: true, Why: "console"},
+
 	"request-task":              {To: inbox, Facts: []string{"person", "about", "number", "when", "where"}, Subject: true, Why: "console"},
 	"request-opened-console":    {To: inbox, Facts: asked, Subject: true, Why: "console"},
 	"request-approved-console":  {To: inbox, Facts: asked, Subject: true, Why: "console"},
@@ -67,6 +80,9 @@ var templates = map[string]shape{
 
 // inbox is where requests are looked after, and asked what a mail about one says.
 const inbox = "/console/requests"
+
+// exemptions is where those that live are ended, and those that are proposed get their second.
+const exemptions = "/console/exemptions"
 
 var asked = []string{"person", "who", "reason", "number", "when"}
 

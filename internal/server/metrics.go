@@ -35,6 +35,8 @@ var counted = []struct {
 	{"client_request", "Requests of applications to the token endpoint and beside it: issued, or the error of OAuth.", []string{"result"}},
 	{"client_keys", "Key sets of applications fetched from their jwks_uri, by whether they could be read.", []string{"result"}},
 	{"request", "Requests for help by what became of them (asked, opened, seconded, approved, refused, cancelled, answered, alarmed, frozen, filled) and why they were made.", []string{"what", "why"}},
+	{"rollout", "What roll-outs did: mails (announced, soon, last) and sign-ins that put the set-up off (put-off).", []string{"what"}},
+	{"exemption", "Exemptions by what became of them: proposed, started, used (a sign-in that nothing else explains), ended.", []string{"what"}},
 	{"token_reuse", "Codes and refresh tokens that came a second time: what they had given was ended.", []string{"why"}},
 	{"device_grant", "Devices that asked to be connected, by how far they came: asked, wrong-code, allowed, denied, fetched.", []string{"result"}},
 	{"forward_auth_checks", "Questions of proxies about requests to guarded applications, by answer.", []string{"result"}},

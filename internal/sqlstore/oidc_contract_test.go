@@ -222,7 +222,9 @@ func TestProviderComesToADatabaseInUse(t *testing.T) {
 			execute(t, dsn, fmt.Sprintf(`DROP TABLE oidc_%s`, table))
 		}
 		execute(t, dsn, `DROP TABLE help_request`)
-		for _, back := range []string{`DROP INDEX session_ended`, `DROP INDEX session_over`, `ALTER TABLE session DROP COLUMN settled`} {
+		for _, back := range []string{`DROP INDEX session_ended`, `DROP INDEX session_over`, `ALTER TABLE session DROP COLUMN settled`,
+			`DROP TABLE exemption`, `DROP TABLE rollout_notice`, `DROP TABLE rollout_delay`,
+			`ALTER TABLE person DROP COLUMN exempt`, `ALTER TABLE person DROP COLUMN exempt_until`} {
 			execute(t, dsn, back)
 		}
 		execute(t, dsn, `DELETE FROM goose_db_version WHERE version_id >= 2`)

@@ -15,9 +15,10 @@ import (
 // name finds a page sooner.
 
 const (
-	personColumns = `id, realm, organization, address, name, role, state, language, zone, contact, created, first_active, last_sign_in,
+	personOwn = `id, realm, organization, address, name, role, state, language, zone, contact, created, first_active, last_sign_in,
 	invitation, bounced, version, phone, phone_since`
-	fewLetters = 2
+	personColumns = personOwn + `, exempt, exempt_until` // the last two change with an exemption alone
+	fewLetters    = 2
 	// afterEverything sorts behind every text that goes on after a prefix.
 	afterEverything = "\U0010FFFF"
 )
@@ -27,7 +28,7 @@ var (
 	selectPersonByAddress = statement(`SELECT ` + personColumns + ` FROM person WHERE realm = $1 AND address = $2`)
 	selectAdministrators  = statement(`SELECT ` + personColumns + ` FROM person
 		WHERE realm = $1 AND role = 'administrator' AND organization = $2 AND state = 'active' ORDER BY sort, id`)
-	insertPerson = statement(`INSERT INTO person (` + personColumns + `, sort)
+	insertPerson = statement(`INSERT INTO person (` + personOwn + `, sort)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`)
 	updatePerson = statement(`UPDATE person SET organization = $3, address = $4, name = $5, role = $6, state = $7, language = $8, zone = $9,
 		contact = $10, first_active = CASE WHEN first_active = 0 THEN $11 ELSE first_active END,
@@ -106,7 +107,7 @@ func personFields(p *directory.Person) []any {
 	return []any{
 		&p.ID, &p.Realm, &p.Organization, &p.Address, &p.Name, &p.Role, &p.State, &p.Language, &p.Zone, &p.Contact,
 		stamp{&p.Created}, stamp{&p.FirstActive}, stamp{&p.LastSignIn}, stamp{&p.Invitation}, &p.Bounced, &p.Version,
-		&p.Phone, stamp{&p.PhoneSince},
+		&p.Phone, stamp{&p.PhoneSince}, &p.Exempt, stamp{&p.ExemptUntil},
 	}
 }
 
@@ -127,7 +128,7 @@ func (t *Tx) AddPerson(p directory.Person) error {
 		millis(p.PhoneSince), folded(p.Name))
 }
 
-// UpdatePerson changes everything but id, realm and created. FirstActive is set once and LastSignIn never moves back, so
+// UpdatePerson changes everything but id, realm, created and an exemption. FirstActive is set once and LastSignIn never moves back, so
 // that a copy from before a sign-in does not undo it. A new address that is taken is fault.Exists, and undoes the
 // transaction.
 func (t *Tx) UpdatePerson(p directory.Person) error {
