@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"doorward/internal/apply"
 	"doorward/internal/authn"
@@ -21,9 +22,11 @@ type policyCheckCommand struct {
 
 // stranded is somebody who could not come in under the new policy.
 type stranded struct {
-	Email  string `json:"email"`
-	Role   string `json:"role"`
-	Reason string `json:"reason"`
+	Email        string `json:"email"`
+	Role         string `json:"role"`
+	Organization string `json:"organization"`
+	Reason       string `json:"reason"`
+	From         string `json:"from,omitempty"` // the end of grace from which on; empty: today
 }
 
 // checked is what the command prints.
@@ -57,11 +60,21 @@ func (cmd policyCheckCommand) Run(c *call) error {
 			return err
 		}
 		defer g.Close()
-		if err := g.store.Read(c.ctx, func(tx *sqlstore.Tx) error { return out.run(tx, r.ID, policies) }); err != nil {
+		if err := g.store.Read(c.ctx, func(tx *sqlstore.Tx) error {
+			// Names of organizations are looked up as applying the file would.
+			if r, err = apply.Resolve(tx, cmd.File, r); err != nil {
+				return err
+			}
+			return out.run(tx, r, policies, c.clock())
+		}); err != nil {
 			return err
 		}
 		for _, s := range out.Stranded {
-			c.say("stranded: %s (%s): %s", s.Email, s.Role, s.Reason)
+			when := ""
+			if s.From != "" {
+				when = " from " + s.From + " on"
+			}
+			c.say("stranded%s: %s (%s, %s): %s", when, s.Email, s.Role, s.Organization, s.Reason)
 		}
 		c.say("%d people looked at, %d would be stranded.", out.People, len(out.Stranded))
 	}
@@ -76,46 +89,34 @@ func (cmd policyCheckCommand) Run(c *call) error {
 
 const peoplePage = 500
 
-// run asks the engine about everybody in the realm who is not disabled.
-func (out *checked) run(tx *sqlstore.Tx, realm string, policies *authn.Policies) error {
-	filter := directory.PersonFilter{Realm: realm, Limit: peoplePage}
-	orgs := map[string]authn.Overlay{}
+// run asks the engine about everybody in the realm who is not disabled: today, and at the end of every grace to come.
+func (out *checked) run(tx *sqlstore.Tx, r directory.Realm, policies *authn.Policies, now time.Time) error {
+	filter := directory.PersonFilter{Realm: r.ID, Limit: peoplePage}
+	orgs := map[string]directory.Organization{}
+	ends := append([]time.Time{now}, rollout.Ends(r, now)...)
 	for {
 		people, err := tx.People(filter)
 		if err != nil {
 			return err
 		}
-		ids := make([]string, len(people))
-		for i, p := range people {
-			ids[i] = p.ID
-		}
-		credentials, err := tx.CredentialsOf(realm, ids)
+		known, err := rollout.Known(tx, r.ID, people)
 		if err != nil {
 			return err
-		}
-		held := map[string][]authn.Holding{}
-		for _, cr := range credentials {
-			held[cr.Person] = append(held[cr.Person], authn.Holding{Kind: cr.Kind, Credential: cr.ID, Suspended: cr.State == authn.Suspended, Bound: cr.Created})
 		}
 		for _, p := range people {
 			if p.State == directory.Disabled {
 				continue
 			}
-			overlay, ok := orgs[p.Organization]
+			o, ok := orgs[p.Organization]
 			if !ok {
-				o, err := tx.Organization(realm, p.Organization)
-				if err != nil {
+				if o, err = tx.Organization(r.ID, p.Organization); err != nil {
 					return err
 				}
-				if overlay, err = authn.ParseOverlay(o.Policy); err != nil {
-					return fmt.Errorf("policy of organization %s: %w", o.Name, err)
-				}
-				orgs[p.Organization] = overlay
+				orgs[p.Organization] = o
 			}
 			out.People++
-			rules := authn.Effective(policies.Rules(rollout.AudienceOf(p.Role)), overlay)
-			if reason, is := authn.Stranded(rules, authn.Person{ID: p.ID, EverActive: p.EverActive(), Held: held[p.ID]}); is {
-				out.Stranded = append(out.Stranded, stranded{p.Address, string(p.Role), string(reason)})
+			if err := out.judge(r, policies, p, o, known[p.ID], ends); err != nil {
+				return err
 			}
 		}
 		if len(people) < peoplePage {
@@ -124,4 +125,25 @@ func (out *checked) run(tx *sqlstore.Tx, realm string, policies *authn.Policies)
 		last := people[len(people)-1]
 		filter.AfterName, filter.AfterID = last.Name, last.ID
 	}
+}
+
+// judge says at which of some moments a person is stranded first; what strands them today is not said again.
+func (out *checked) judge(r directory.Realm, policies *authn.Policies, p directory.Person, o directory.Organization, known authn.Person, ends []time.Time) error {
+	for i, at := range ends {
+		rules, err := rollout.At(r, policies, p, o, at)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.Name, err)
+		}
+		reason, is := authn.Stranded(rules, known)
+		if !is {
+			continue
+		}
+		s := stranded{Email: p.Address, Role: string(p.Role), Organization: o.Name, Reason: string(reason)}
+		if i > 0 {
+			s.From = at.Format(time.RFC3339)
+		}
+		out.Stranded = append(out.Stranded, s)
+		return nil
+	}
+	return nil
 }

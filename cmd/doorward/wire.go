@@ -20,10 +20,13 @@ import (
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/recovery"
 	"doorward/internal/authn/totp"
+	"doorward/internal/breakglass"
+	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/oidc"
+	"doorward/internal/rollout"
 	"doorward/internal/roster"
 	"doorward/internal/secret"
 	"doorward/internal/selfservice"
@@ -71,8 +74,12 @@ func openGround(ctx context.Context, conf config, clock func() time.Time, log *s
 func (g *ground) Close() error { return g.store.Close() }
 
 func (g *ground) realms() *apply.Realms {
-	return &apply.Realms{Store: sqlstore.For[apply.RealmTx](g.store), Clock: g.clock}
+	return &apply.Realms{Store: sqlstore.For[apply.RealmTx](g.store), Clock: g.clock, Kinds: built}
 }
+
+// built are the kinds that this release can set up and take: no roll-out may ask for another. A test holds it against the
+// methods that are wired.
+var built = []authn.Kind{authn.Password, authn.TOTP}
 
 // signer signs checkpoints of the audit trail.
 func (g *ground) signer() (note.Signer, error) { return audit.NewSigner(g.ring.Signer("audit")) }
@@ -100,6 +107,8 @@ type house struct {
 	people    *admin.People
 	requests  *admin.Requests
 	roster    *roster.Service
+	rollouts  *rollout.Service
+	exempts   *breakglass.Service
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -141,13 +150,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch, Log: g.log,
 		Count: h.metrics.Count,
-		Methods: []authn.Method{
-			h.passwords,
-			totp.New(totp.Config{}),
-			recovery.New(g.ring.Hash),
-			onetime.New(authn.Invite),
-			onetime.New(authn.Mail),
-		},
+		Methods: methods(g.ring, h.passwords),
 	})
 	if err != nil {
 		return nil, err
@@ -157,6 +160,8 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.requests = &admin.Requests{
 		Store: sqlstore.For[admin.RequestTx](g.store), Ring: g.ring, Realms: h.cache, Rules: h.login, Clock: g.clock, Count: h.metrics.Count,
 	}
+	h.rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](g.store), Clock: g.clock, Count: h.metrics.Count}
+	h.exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](g.store), Rules: h.rulesOf, Clock: g.clock, Count: h.metrics.Count}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{
@@ -199,6 +204,26 @@ func (h *house) refresh(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// methods are what people can show and set up.
+func methods(ring *secret.Ring, passwords *password.Method) []authn.Method {
+	return []authn.Method{
+		passwords,
+		totp.New(totp.Config{}),
+		recovery.New(ring.Hash),
+		onetime.New(authn.Invite),
+		onetime.New(authn.Mail),
+	}
+}
+
+// rulesOf is the plain policy that counts for a person.
+func (h *house) rulesOf(realm string, p directory.Person, o directory.Organization) (authn.Rules, error) {
+	r, err := h.cache.Realm(realm)
+	if err != nil {
+		return authn.Rules{}, err
+	}
+	return h.login.RulesOf(r, p, o)
 }
 
 // landing is where people go who were let in: on to the application that sent them, or to a section of their account.

@@ -26,6 +26,7 @@ import (
 //   - Mail: every node delivers; a commit that enqueues mail wakes it, and a look now and then finds what is due again.
 //   - The audit tree: one node at a time (leased). Every node looks each second, with a read alone, whether there is an
 //     event to place, and wakes the job only then: an idle house writes nothing.
+//   - What is over of exemptions is closed, and mails about roll-outs are written: one node at a time, a unique row for each.
 //   - The sweep of what has expired, new signing keys, and telling applications about sessions that ended: one node at a
 //     time.
 
@@ -35,6 +36,9 @@ const (
 	auditEvery = time.Minute
 	sweepEvery = 10 * time.Minute
 	keysEvery  = time.Hour
+
+	exemptionsEvery = time.Minute
+	rolloutsEvery   = 10 * time.Minute
 
 	// Applications are told at once when a session ends here: whatever ends one wakes the job.
 	farewellEvery = time.Minute
@@ -61,6 +65,8 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 			{Name: "audit", Every: auditEvery, Run: sequencer.Run},
 			{Name: "sweep", Every: sweepEvery, Run: h.sweep},
 			{Name: "keys", Every: keysEvery, Run: func(ctx context.Context, _ time.Time) error { return h.provider.Rotate(ctx, h.realmIDs()) }},
+			{Name: "exemptions", Every: exemptionsEvery, Run: func(ctx context.Context, _ time.Time) error { return h.exempts.Close(ctx, h.cache.All()) }},
+			{Name: "rollouts", Every: rolloutsEvery, Run: h.writeRollouts},
 			{Name: "farewells", Every: farewellEvery, Run: h.farewells},
 		},
 	}
@@ -91,6 +97,19 @@ func (h *house) realmIDs() (ids []string) {
 		ids = append(ids, r.ID)
 	}
 	return ids
+}
+
+// writeRollouts writes to people about roll-outs whose grace runs. What fails for one realm keeps no other waiting.
+func (h *house) writeRollouts(ctx context.Context, _ time.Time) error {
+	var errs []error
+	for _, id := range h.realmIDs() {
+		r, err := h.cache.Realm(id)
+		if err == nil {
+			err = h.rollouts.Write(ctx, r.Realm, r.Policies)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // farewells tells applications about sessions that ended.

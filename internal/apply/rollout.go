@@ -136,8 +136,21 @@ func (s *Realms) buildable(file string, r directory.Realm) (problems tomlfile.Pr
 	return problems
 }
 
+// Resolve is the realm of a file as applying it would store it: with ids in the place of names of organizations. It fails
+// with tomlfile.Problems for those that are not there.
+func Resolve(tx Organizations, file string, r directory.Realm) (directory.Realm, error) {
+	err := resolve(tx, file, &r)
+	return r, err
+}
+
+// Organizations finds organizations.
+type Organizations interface {
+	Organization(realm, id string) (directory.Organization, error)
+	OrganizationByName(realm, name string) (directory.Organization, error)
+}
+
 // resolve puts ids in the place of names of organizations.
-func resolve(tx RealmTx, file string, r *directory.Realm) error {
+func resolve(tx Organizations, file string, r *directory.Realm) error {
 	var problems tomlfile.Problems
 	out := slices.Clone(r.Rollouts)
 	for i := range out {
@@ -170,7 +183,7 @@ func resolve(tx RealmTx, file string, r *directory.Realm) error {
 }
 
 // organization finds what a file calls by id or by name.
-func organization(tx RealmTx, realm, name string) (id, reason string, err error) {
+func organization(tx Organizations, realm, name string) (id, reason string, err error) {
 	if name == directory.Everywhere || name == directory.Operators {
 		return name, "", nil
 	}

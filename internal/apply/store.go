@@ -11,8 +11,7 @@ import (
 type RealmTx interface {
 	Realms() ([]directory.Realm, error)
 	PutRealm(directory.Realm) error
-	Organization(realm, id string) (directory.Organization, error)
-	OrganizationByName(realm, name string) (directory.Organization, error)
+	Organizations
 	StaffOrganization(realm string) (directory.Organization, error)
 	AddOrganization(directory.Organization) error
 	UpdateOrganization(directory.Organization) error

@@ -124,7 +124,7 @@ var Plan = map[string]Room{
 
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/recovery", "internal/authn/totp", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
+		"internal/authn/recovery", "internal/authn/totp", "internal/breakglass", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/rollout", "internal/roster",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",

@@ -18,8 +18,7 @@ type Tx interface {
 	People(directory.PersonFilter) ([]directory.Person, error)
 	Organization(realm, id string) (directory.Organization, error)
 	Organizations(realm, afterName, afterID string, limit int) ([]directory.Organization, error)
-	CredentialsOf(realm string, people []string) ([]authn.Credential, error)
-	KindsEverOf(realm string, people []string) (map[string][]authn.Kind, error)
+	Holdings
 	Delays(realm, rollout string, people []string) (map[string]int, error)
 	NoteRollout(realm, rollout, person, what string, now time.Time) (fresh bool, err error)
 	Enqueue(mail.Message) error
@@ -94,8 +93,14 @@ func Ends(r directory.Realm, t time.Time) (ends []time.Time) {
 	return slices.CompactFunc(ends, time.Time.Equal)
 }
 
+// Holdings finds what people hold and held.
+type Holdings interface {
+	CredentialsOf(realm string, people []string) ([]authn.Credential, error)
+	KindsEverOf(realm string, people []string) (map[string][]authn.Kind, error)
+}
+
 // Known is what the engine knows of several people: what they hold, and what they never held.
-func Known(tx Tx, realm string, people []directory.Person) (map[string]authn.Person, error) {
+func Known(tx Holdings, realm string, people []directory.Person) (map[string]authn.Person, error) {
 	ids := make([]string, len(people))
 	out := make(map[string]authn.Person, len(people))
 	for i, p := range people {
