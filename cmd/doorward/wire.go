@@ -149,7 +149,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	})
 	h.login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch, Log: g.log,
-		Count: h.metrics.Count,
+		Count:   h.metrics.Count,
 		Methods: methods(g.ring, h.passwords),
 	})
 	if err != nil {
