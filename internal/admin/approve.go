@@ -179,39 +179,6 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 	return r, s.tell(tx, by, p, "request-approved", r, now)
 }
 
-// judge gathers what helpdesk.Compute decides from, and the other requests about the person, newest first.
-func (s *Requests) judge(tx RequestTx, by login.By, r helpdesk.Request, p directory.Person, now time.Time) (helpdesk.Case, []helpdesk.Request, error) {
-	q := by.Realm.Requests.Strict()
-	c := helpdesk.Case{
-		Target: p, Kinds: r.Kinds, All: r.Everything, Required: q.Required(),
-		Cooling: time.Duration(q.Cooling) * time.Minute, Longer: time.Duration(q.Longer) * time.Hour,
-		Vouched: by.Person.Role == directory.Administrator && by.Person.Organization == p.Organization,
-		Sampled: s.sampled(r, q),
-	}
-	var err error
-	if c.Policy, c.Remains, err = s.policy(tx, by.Realm, p, r.Kinds, r.Everything); err != nil {
-		return c, nil, err
-	}
-	all, err := tx.HelpRequestsOf(p.Realm, p.ID, lastFew)
-	if err != nil {
-		return c, nil, err
-	}
-	earlier := slices.DeleteFunc(all, func(e helpdesk.Request) bool { return e.ID == r.ID })
-	c.Failed, c.Refused = helpdesk.Suspect(earlier, now)
-	c.Failed = c.Failed || r.AnyFailed()
-	c.Both = helpdesk.Both(r.Kinds, r.Everything, earlier, now)
-	c.Again = helpdesk.Again(earlier, now)
-	for _, e := range earlier { // chosen, seen to be, stopped and asked for again: the second look is still owed
-		c.Sampled = c.Sampled || e.State == helpdesk.Cancelled && len(e.Approvals) > 0 && now.Sub(e.Created) < helpdesk.Lately && s.sampled(e, q)
-	}
-	return c, earlier, nil
-}
-
-// sampled reports whether a request was chosen for a second look. Nobody can tell beforehand which are.
-func (s *Requests) sampled(r helpdesk.Request, q directory.Requests) bool {
-	return int(s.Ring.Hash("second-look", r.ID)[0])*100 < q.SecondLook*256
-}
-
 // spend takes one of the approver's daily number (SEC H-2). An agent beyond it needs a second; an administrator waits.
 func (s *Requests) spend(tx RequestTx, by login.By, r helpdesk.Request, now time.Time) (beyond bool, err error) {
 	q := by.Realm.Requests.Strict()

@@ -14,7 +14,9 @@ import (
 //
 //   - Q1 A request names kinds, or everything. Approvers are counted as the policy wants for these kinds (grant: one,
 //     grant2: two), and never fewer: a request that no line of the policy could use is refused at once.
-//   - Q2 Two approvers, whatever the policy says: for an administrator or staff; for everything; where a check about
+//   - Q2 Two approvers, whatever the policy says: for an administrator or staff, and for who was one in the last seven days
+//     (else whoever may give roles takes one away first, and then decides alone); where the number to call back was put on
+//     file in the last seven days, unless somebody vouches who knows them; for everything; where a check about
 //     this person failed, or a request was refused, in the last seven days; for a share of all others that nobody can
 //     predict, nor shake off by asking again; for a second grant within a day; and beyond an agent's daily number.
 //   - Q3 An approver is not the person, not below them, and no two approvals are of one person. Who opened a request may
@@ -36,7 +38,7 @@ type Need struct {
 	Approvers int
 	Checks    []string // ids of the checks that have to pass
 	Cooling   time.Duration
-	Because   []string // why two: "privileged", "everything", "policy", "failed-check", "refused", "sample", "limit", "again", "both"
+	Because   []string // why two: "privileged", "demoted", "number", "everything", "policy", "failed-check", "refused", "sample", "limit", "again", "both"
 }
 
 // Case is what a need is computed from.
@@ -51,6 +53,8 @@ type Case struct {
 	Refused  bool          // a request about them was refused lately
 	Sampled  bool          // chosen for a second look
 	Beyond   bool          // the approver's daily number is used up
+	Demoted  bool          // was an administrator or staff lately
+	Number   bool          // the number to call back is on file since lately
 	Again    bool          // there was a grant for them within a day already
 	Both     bool          // the other factor was let go within 72 hours, or both go now
 	Required []string      // checks the realm requires for this case
@@ -70,6 +74,8 @@ func Compute(c Case) Need {
 	privileged := c.Target.Role != directory.Member
 	two(c.Policy > 1, "policy")
 	two(privileged, "privileged")
+	two(!privileged && c.Demoted, "demoted")
+	two(c.Number && !c.Vouched, "number")
 	two(c.All, "everything")
 	two(c.Failed, "failed-check")
 	two(c.Refused, "refused")
@@ -82,7 +88,7 @@ func Compute(c Case) Need {
 	}
 	if !c.Remains || c.All {
 		n.Cooling = c.Cooling
-		if privileged {
+		if privileged || c.Demoted {
 			n.Cooling = c.Longer
 		}
 	}
@@ -227,7 +233,7 @@ func Again(earlier []Request, now time.Time) bool {
 	})
 }
 
-// Lately is how long a refusal or a failed check makes the next request about the same person harder (Q2).
+// Lately is how long a refusal, a failed check, a lost role or a new number makes the next request about the same person harder (Q2).
 const Lately = 7 * 24 * time.Hour
 
 // Suspect says what earlier requests about a person tell: whether a check failed, or a request was refused, lately.

@@ -46,6 +46,9 @@ func TestREQ_B40_SEC_H2_WhatARequestNeeds(t *testing.T) {
 		{"refused, vouched for", func(c *helpdesk.Case) { c.Refused, c.Vouched = true, true }, 2, "refused", 1, 0},
 		{"a second look", func(c *helpdesk.Case) { c.Sampled = true }, 2, "sample", 1, 0},
 		{"beyond the daily number", func(c *helpdesk.Case) { c.Beyond = true }, 2, "limit", 1, 0},
+		{"an administrator until lately, nothing remains", func(c *helpdesk.Case) { c.Demoted, c.Vouched, c.Remains = true, true, false }, 2, "demoted", 0, 24 * time.Hour},
+		{"a new number to call back", func(c *helpdesk.Case) { c.Number = true }, 2, "number", 1, 0},
+		{"a new number, vouched for", func(c *helpdesk.Case) { c.Number, c.Vouched = true, true }, 1, "", 0, 0},
 		{"again", func(c *helpdesk.Case) { c.Again = true }, 2, "again", 1, 0},
 		{"both factors", func(c *helpdesk.Case) { c.Both = true }, 2, "both", 1, 0},
 	} {

@@ -28,7 +28,7 @@ func (m move) String() string { return strings.TrimSpace(m.who + " " + m.route +
 // helps reports whether a move is on the way by which people are helped: what a quick search is left with.
 func (m move) helps() bool {
 	for _, route := range []string{
-		"/help/request", "/console/people/invite", "/signin/resend", "/signin/code", "/enable", "/resend", "/preferences", "/remind",
+		"/help/request", "/console/people/invite", "/signin/resend", "/signin/code", "/enable", "/resend", "/edit", "/preferences", "/remind",
 		"/account/security", "/account/sessions", "/account/applications", "/account/preferences", "/account/settings",
 	} {
 		if strings.Contains(m.route, route) {
@@ -183,7 +183,7 @@ func (x *stage) asks(address string, why helpdesk.Why) {
 var everyField = []string{
 	"reason", "Asked by phone, known for years", "reason-refuse", "Not the person it should be", "reason-answer", "Told them what to do", "reason-stop", "No longer needed at all",
 	"name", "Taken Over", "version", "0", "kinds", "totp", "channel", "phone", "confirm", "yes", "password", thiefsPassword, "code", "123456", "kind", "password",
-	"topic", "offers", "role", "administrator", "language", "en", "zone", "Europe/Zurich", "words", "nothing", "suspicious", "yes",
+	"topic", "offers", "role", "administrator", "language", "en", "zone", "Europe/Zurich", "words", "nothing", "suspicious", "yes", "typed", "Nobody", "phone", "", "contact", "", "what", "factor",
 }
 
 // fields is everyField with some given otherwise.
@@ -239,6 +239,19 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 				}
 			}
 			continue
+		case "/console/people/{person}/role":
+			for _, role := range []string{"member", "administrator", "agent", "owner"} {
+				if role != "member" && (a.quick || !a.alone(x)) {
+					continue
+				}
+				add(role, role != "member", map[string]string{"person": victim.ID}, fields("role", role, "version", x.personVersion())...)
+			}
+			continue
+		case "/console/people/{person}/edit":
+			if i == 0 && a.alone(x) && len(x.w.path) < 2 {
+				add("the phone", false, map[string]string{"person": victim.ID}, fields("name", victim.Name, "phone", "+41 79 555 01 99", "version", x.personVersion())...)
+			}
+			continue
 		case "/console/requests/{request}/check":
 			for _, id := range tickets {
 				for _, rule := range x.Realm.Requests.Strict().Checks {
@@ -265,6 +278,15 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 		}
 	}
 	return all
+}
+
+func (x *stage) personVersion() (v string) {
+	x.Read(func(tx *sqlstore.Tx) error {
+		p, err := tx.Person(x.Realm.ID, x.a.victim().Is.ID)
+		v = strconv.FormatInt(p.Version, 10)
+		return err
+	})
+	return v
 }
 
 func (x *stage) version(request string) (v string) {

@@ -7,6 +7,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
 	"doorward/internal/sqlstore"
@@ -82,6 +83,9 @@ func (x *stage) facts() (f facts) {
 				if a.By == p.ID {
 					f.lost = append(f.lost, "somebody approved for themselves")
 				}
+			}
+			if q.State == helpdesk.Approved && len(q.Approvals) < 2 && victim.Role != directory.Member {
+				f.lost = append(f.lost, "one person decided about somebody who was more than a member")
 			}
 			open := q.State == helpdesk.Approved && !x.Clock.Now().Before(q.From)
 			fmt.Fprintf(&about, " of %d usable %t;", q.Needed, open)
