@@ -19,8 +19,10 @@ import (
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/recovery"
+	"doorward/internal/authn/spoken"
 	"doorward/internal/authn/totp"
 	"doorward/internal/breakglass"
+	"doorward/internal/calls"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
@@ -109,6 +111,7 @@ type house struct {
 	roster    *roster.Service
 	rollouts  *rollout.Service
 	exempts   *breakglass.Service
+	calls     *calls.Desk
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -162,6 +165,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	}
 	h.rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](g.store), Clock: g.clock, Count: h.metrics.Count}
 	h.exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](g.store), Rules: h.rulesOf, Clock: g.clock, Count: h.metrics.Count}
+	h.calls = &calls.Desk{Store: sqlstore.For[calls.Tx](g.store), Ring: g.ring, Requests: h.requests, Clock: g.clock, Count: h.metrics.Count}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{
@@ -181,7 +185,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.guard.Mount(h.site, h.mux)
 	h.provider.MountEndpoints(h.site, h.mtls)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
-	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster}).Mount(h.mux)
+	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
 	(&requests.Door{Site: h.site, Auth: h.login, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {
@@ -214,6 +218,8 @@ func methods(ring *secret.Ring, passwords *password.Method) []authn.Method {
 		recovery.New(ring.Hash),
 		onetime.New(authn.Invite),
 		onetime.New(authn.Mail),
+		spoken.New(authn.Call),
+		spoken.New(authn.Spoken),
 	}
 }
 

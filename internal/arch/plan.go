@@ -30,9 +30,11 @@ type Room struct {
 // Plan maps every package of the module to its room.
 var Plan = map[string]Room{
 	"internal/fault":    {ground, nil},
+	"internal/memory":   {ground, nil},
 	"internal/secret":   {ground, []string{"internal/fault"}},
 	"internal/tomlfile": {ground, nil},
 
+	"internal/activation": {nouns, []string{"internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/secret"}},
 	"internal/audit":      {nouns, []string{"internal/fault"}},
 	"internal/authn":      {nouns, []string{"internal/fault"}},
 	"internal/clientcert": {nouns, []string{"internal/directory", "internal/token"}},
@@ -53,6 +55,7 @@ var Plan = map[string]Room{
 	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
 	"internal/authn/password": {methods, []string{"internal/authn", "internal/fault"}},
 	"internal/authn/recovery": {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
+	"internal/authn/spoken":   {methods, []string{"internal/activation", "internal/authn"}},
 	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
@@ -66,11 +69,14 @@ var Plan = map[string]Room{
 	"internal/breakglass": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/mail",
 	}},
+	"internal/calls": {cases, []string{
+		"internal/activation", "internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/limit", "internal/login", "internal/secret",
+	}},
 	"internal/certify":  {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/login": {cases, []string{
-		"internal/audit", "internal/authn", "internal/authn/onetime", "internal/breakglass", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/limit", "internal/mail", "internal/rollout", "internal/secret", "internal/session",
+		"internal/activation", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/spoken", "internal/breakglass", "internal/directory", "internal/fault",
+		"internal/helpdesk", "internal/limit", "internal/mail", "internal/memory", "internal/rollout", "internal/secret", "internal/session",
 	}},
 	"internal/roster": {cases, []string{
 		"internal/admin", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
@@ -86,12 +92,12 @@ var Plan = map[string]Room{
 		"internal/login", "internal/mail", "internal/secret", "internal/web", "internal/web/catalog",
 	}},
 	"internal/forwardauth": {doors, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/memory", "internal/secret",
 		"internal/session", "internal/token", "internal/web",
 	}},
 	"internal/oidc": {doors, []string{
 		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/farewell", "internal/fault",
-		"internal/login", "internal/mail", "internal/secret", "internal/session", "internal/token", "internal/web",
+		"internal/login", "internal/mail", "internal/memory", "internal/secret", "internal/session", "internal/token", "internal/web",
 	}},
 	"internal/web": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
@@ -103,7 +109,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/web/catalog": {doors, nil},
 	"internal/web/console": {doors, []string{
-		"internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
+		"internal/activation", "internal/admin", "internal/authn", "internal/calls", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
 		"internal/mail", "internal/roster", "internal/web",
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
@@ -112,19 +118,19 @@ var Plan = map[string]Room{
 		"internal/web",
 	}},
 	"internal/web/signin": {doors, []string{
-		"internal/authn", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
+		"internal/activation", "internal/authn", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
 		"internal/helpdesk", "internal/login", "internal/secret", "internal/web",
 	}},
 
 	"internal/server": {outside, []string{"internal/fault"}},
 	"internal/sqlstore": {outside, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
+		"internal/activation", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
 		"internal/helpdesk", "internal/pki", "internal/secret", "internal/session", "internal/token",
 	}},
 
 	"cmd/doorward": {wiring, []string{
 		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/recovery", "internal/authn/totp", "internal/breakglass", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
+		"internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp", "internal/breakglass", "internal/calls", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/rollout", "internal/roster",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
@@ -140,8 +146,8 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
-		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
-		"internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+		"internal/activation", "internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
+		"internal/calls", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/roster",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
@@ -174,8 +180,10 @@ var largerCaps = map[string]int{"internal/sqlstore": 6000, "internal/login": 340
 // sideways lists the few pairs of one level that may import each other, left imports right. Plan says that an import
 // is used; this says that it is right although it does not point downwards.
 var sideways = map[string][]string{
+	"internal/activation":  {"internal/authn", "internal/directory", "internal/helpdesk"},
 	"internal/admin":       {"internal/login"},
 	"internal/apply":       {"internal/login"},
+	"internal/calls":       {"internal/admin", "internal/login"},
 	"internal/clientcert":  {"internal/directory", "internal/token"},
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},

@@ -15,6 +15,16 @@ type Type struct {
 // Types are all event types that the product emits, sorted by name; a test holds them against the source. The sentence of each stands in the catalogues under
 // "event." + Name.
 var Types = []Type{
+	{"activation.asked", false},
+	{"activation.checked", true},
+	{"activation.confirmed", true},
+	{"activation.ended", true},
+	{"activation.locked", true},
+	{"activation.matched", true},
+	{"activation.mismatched", true},
+	{"activation.opened", true},
+	{"activation.rejected", true},
+	{"activation.seconded", true},
 	{"authority.added", true},
 	{"authority.asked", true},
 	{"authority.responder", false},
@@ -35,6 +45,7 @@ var Types = []Type{
 	{"credential.ended", true},
 	{"credential.enrolled", true},
 	{"credential.renamed", false},
+	{"credential.suspended", true},
 	{"device.added", true},
 	{"enrol.failed", true},
 	{"evidence.shown", false},

@@ -47,6 +47,7 @@ const (
 	ResetsPerAdministrator     = 10 // in a day
 	SecondLookPercent          = 5
 	ExemptionHours             = 72 // how long an exemption lasts at most (REQ B65)
+	CallMinutes                = 10 // how long a code lives that is read to an agent, REQ A25
 )
 
 var slug = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
@@ -66,6 +67,7 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 			SecondLook: SecondLookPercent,
 		},
 		Exemptions: Exemptions{Hours: ExemptionHours},
+		Calls:      Calls{Minutes: CallMinutes},
 	}
 	c := &check{Document: tomlfile.Read(file, text, &r), r: &r}
 	if c.Unreadable() {

@@ -1,6 +1,9 @@
 package directory
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Bounds beyond which a number of [requests] would only stop the help desk.
 const (
@@ -40,6 +43,7 @@ func (c *check) requests() {
 	c.number("requests.per_agent", q.Agent, 1, ApprovalsPerAgent)
 	c.number("requests.per_administrator", q.Administrator, 1, ResetsPerAdministrator)
 	c.number("requests.second_look_percent", q.SecondLook, SecondLookPercent, 100)
+	c.number("calls.minutes", c.r.Calls.Minutes, 1, CallMinutes)
 	if !c.Has("requests.check") {
 		for _, rule := range Checklist {
 			q.Checks = append(q.Checks, CheckRule{ID: rule.ID, Name: c.in(rule.Name), About: c.in(rule.About), Optional: rule.Optional})
@@ -89,6 +93,14 @@ func (q Requests) Strict() Requests {
 		q.Checks = Checklist
 	}
 	return q
+}
+
+// Life is how long a code lives: what a realm says that was stored by an older version, or nothing, is CallMinutes.
+func (c Calls) Life() time.Duration {
+	if c.Minutes < 1 || c.Minutes > CallMinutes {
+		return CallMinutes * time.Minute
+	}
+	return time.Duration(c.Minutes) * time.Minute
 }
 
 // Required are the ids of the checks that have to pass.

@@ -26,6 +26,7 @@ type Realm struct {
 	Topics       []Topic        `toml:"topic" json:"topics"`
 	Relying      []RelyingParty `toml:"relying_party" json:"relying_parties"`
 	Requests     Requests       `toml:"requests" json:"requests"`
+	Calls        Calls          `toml:"calls" json:"calls"`
 	Manager      Localized      `toml:"password_managers" json:"password_managers"` // the operator's words on password managers, may be missing
 	Rollouts     []Rollout      `toml:"rollout" json:"rollouts,omitempty"`
 	Exemptions   Exemptions     `toml:"exemptions" json:"exemptions"`
@@ -53,6 +54,12 @@ type Requests struct {
 // Exemptions is what two of staff may exempt a member from in an emergency (break-glass, REQ B65).
 type Exemptions struct {
 	Hours int `toml:"hours" json:"hours"` // how long one lasts at most, 0: there are none
+}
+
+// Calls are how a call is confirmed that a person reads a code in (package activation). Both may only be made stricter.
+type Calls struct {
+	Minutes     int  `toml:"minutes" json:"minutes"`           // how long a code lives, at most CallMinutes
+	SecondAgent bool `toml:"second_agent" json:"second_agent"` // two confirm
 }
 
 // CheckRule is one line of the checklist.

@@ -17,6 +17,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/memory"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 	"doorward/internal/token"
@@ -31,9 +32,6 @@ const (
 	cookieHost  = "doorward"       // opens the guarded host
 	cookieStart = "doorward-start" // ties a sign-in to the browser that began it
 )
-
-// liveFor bounds how long an answer is kept without looking at the database again, as in login.
-const liveFor = 4 * time.Second
 
 // half is when an assertion is replaced: whoever gets one can use it for as long again.
 const half = token.AccessLife / 2
@@ -142,7 +140,7 @@ func (d *Door) pass(ctx context.Context, o original, cookie secret.Text) (*pass,
 	old := d.passes.get(key)
 	if old != nil {
 		age := now.Sub(old.at)
-		fresh := old.epoch == epoch && age >= 0 && age < liveFor && old.rp == o.rp && old.session.Live(now)
+		fresh := old.epoch == epoch && age >= 0 && age < memory.LiveFor && old.rp == o.rp && old.session.Live(now)
 		if fresh && (!old.enough || young(old, now)) {
 			return old, nil
 		}

@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"doorward/internal/audit"
@@ -45,32 +44,33 @@ var errSession = fault.New(fault.Expired, "session-over")
 // alive: the session itself, the person, their organization, every credential that was shown, and the policy as it is
 // now (DESIGN 3: sessions are re-evaluated at their next use). It fails with fault.Expired "session-over".
 //
-// Answers are kept in memory until the store's epoch rises, and never longer than liveFor: a revocation holds within 5
+// Answers are kept in memory until the store's epoch rises, and never longer than memory.LiveFor: a revocation holds within 5
 // seconds on every node, also on one that has lost sight of the epoch.
 func (s *Service) Authenticate(ctx context.Context, realm string, cookie secret.Text) (Signed, error) {
 	if cookie == "" {
 		return Signed{}, errSession
 	}
 	now := s.Clock()
-	key := [32]byte(tokenHash(cookie))
+	hash := tokenHash(cookie)
+	key := string(hash)
 	epoch := s.Epoch()
-	if got, at, ok := s.cache.get(key, epoch, now); ok && got.Session.Realm == realm && got.Session.Live(now) {
-		return s.seen(ctx, key, epoch, got, at, now)
+	if k, ok := s.cache.Get(key, epoch, now); ok && k.signed.Session.Realm == realm && k.signed.Session.Live(now) {
+		return s.seen(ctx, key, epoch, k.signed, k.at, now)
 	}
 	var got Signed
 	err := s.Store.Read(ctx, func(tx Tx) error {
 		var err error
-		if got.Session, err = tx.SessionByHash(key[:]); err != nil {
+		if got.Session, err = tx.SessionByHash(hash); err != nil {
 			return overOr(err)
 		}
 		got, err = s.alive(tx, realm, got.Session, now)
 		return err
 	})
 	if err != nil {
-		s.cache.drop(key)
+		s.cache.Drop(key)
 		return Signed{}, err
 	}
-	s.cache.put(key, epoch, now, got)
+	s.cache.Put(key, epoch, now, cached{got, now})
 	return s.seen(ctx, key, epoch, got, now, now)
 }
 
@@ -156,7 +156,7 @@ func (s *Service) holds(got *Signed, creds []authn.Credential) bool {
 
 // seen notes at most once a minute that a session is in use. at is when its answer was looked up; noting it is no look,
 // so the answer is kept no longer than before.
-func (s *Service) seen(ctx context.Context, key [32]byte, epoch int64, got Signed, at, now time.Time) (Signed, error) {
+func (s *Service) seen(ctx context.Context, key string, epoch int64, got Signed, at, now time.Time) (Signed, error) {
 	if now.Sub(got.Session.Seen) < time.Minute {
 		return got, nil
 	}
@@ -164,7 +164,7 @@ func (s *Service) seen(ctx context.Context, key [32]byte, epoch int64, got Signe
 	if err := s.Store.Write(ctx, func(tx Tx) error { return tx.TouchSession(got.Session.ID, now) }); err != nil {
 		return Signed{}, err
 	}
-	s.cache.put(key, epoch, at, got)
+	s.cache.Put(key, epoch, at, cached{got, at})
 	return got, nil
 }
 
@@ -174,7 +174,7 @@ func (s *Service) SignOut(ctx context.Context, c Caller) error {
 		return nil
 	}
 	now := s.Clock()
-	defer s.cache.drop([32]byte(tokenHash(c.Session)))
+	defer s.cache.Drop(string(tokenHash(c.Session)))
 	return s.Store.Write(ctx, func(tx Tx) error {
 		se, err := tx.SessionByHash(tokenHash(c.Session))
 		if err != nil {
@@ -210,52 +210,11 @@ func signOut(tx Tx, c Caller, se session.Session, now time.Time) error {
 	})
 }
 
-// liveFor bounds how long an answer is kept without looking at the database again.
-const liveFor = 4 * time.Second
-
 // cacheSize bounds the memory of the session cache.
 const cacheSize = 1 << 16
 
+// cached is an answer and when it was looked up.
 type cached struct {
 	signed Signed
 	at     time.Time
-}
-
-// cache keeps answers of one epoch. A new epoch empties it at once.
-type cache struct {
-	mu    sync.Mutex
-	epoch int64
-	byKey map[[32]byte]cached
-}
-
-func newCache() *cache { return &cache{byKey: make(map[[32]byte]cached)} }
-
-func (c *cache) get(key [32]byte, epoch int64, now time.Time) (signed Signed, at time.Time, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if epoch != c.epoch {
-		return Signed{}, at, false
-	}
-	e, ok := c.byKey[key]
-	age := now.Sub(e.at)
-	return e.signed, e.at, ok && age >= 0 && age < liveFor
-}
-
-func (c *cache) put(key [32]byte, epoch int64, at time.Time, s Signed) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if epoch < c.epoch {
-		return // looked up before something ended
-	}
-	if epoch > c.epoch || len(c.byKey) >= cacheSize {
-		clear(c.byKey)
-		c.epoch = epoch
-	}
-	c.byKey[key] = cached{signed: s, at: at}
-}
-
-func (c *cache) drop(key [32]byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.byKey, key)
 }

@@ -20,6 +20,7 @@ import (
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/recovery"
+	"doorward/internal/authn/spoken"
 	"doorward/internal/authn/totp"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
@@ -95,7 +96,7 @@ func newHouse(t *testing.T, s *sqlstore.Store) *house {
 	h.login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](s), Ring: testdb.Ring(), Realms: &oneRealm{r: h.realm}, Clock: h.clock.now, Epoch: s.Epoch,
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Methods: []authn.Method{&hooked{h.pw, h}, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail)},
+		Methods: []authn.Method{&hooked{h.pw, h}, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail), spoken.New(authn.Call), spoken.New(authn.Spoken)},
 	})
 	must(t, err)
 	h.org = directory.Organization{ID: newID(), Realm: r.ID, Name: "Sample Works Ltd", State: directory.Active, Created: h.clock.now()}

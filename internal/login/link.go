@@ -138,7 +138,7 @@ func (s *Service) Follow(ctx context.Context, c Caller, purpose, token string) (
 		if st, err = s.stand(tx, f); err != nil {
 			return err
 		}
-		if err := s.ask(ctx, &st); err != nil {
+		if err := s.ask(ctx, tx, c, &st); err != nil {
 			return err
 		}
 		if resumed {
@@ -215,7 +215,7 @@ func moved(evidence []authn.Evidence, ot authn.OneTime, now time.Time) []authn.E
 // lastMove is when a flow came to its browser by a link; zero for a flow that began there.
 func lastMove(evidence []authn.Evidence) (at time.Time) {
 	for _, e := range evidence {
-		if info, _ := authn.Info(e.Kind); !info.Held && e.At.After(at) {
+		if info, _ := authn.Info(e.Kind); !info.Held && info.Identifies && e.At.After(at) {
 			at = e.At
 		}
 	}

@@ -22,10 +22,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"doorward/internal/activation"
 	"doorward/internal/authn"
 	"doorward/internal/breakglass"
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
+	"doorward/internal/memory"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 )
@@ -51,7 +53,7 @@ type Realms interface {
 	Realm(id string) (*Realm, error)
 }
 
-// Config is what a Service is made of. All fields but Count are needed.
+// Config is what a Service is made of. All fields but Count and Device are needed.
 type Config struct {
 	Store   Store
 	Ring    *secret.Ring
@@ -61,18 +63,20 @@ type Config struct {
 	Epoch   func() int64 // rises when a session, person, organization or credential may have ended
 	Log     *slog.Logger
 	Count   func(metric string, labels ...string) // counts something for the operator; labels are pairs
+	// Device tells what an agent sees of a certificate that was shown in a flow that waits for a call; nil: its name and id.
+	Device func(certificate authn.Credential) activation.Device
 }
 
 // Service runs flows. It is safe for concurrent use.
 type Service struct {
 	Config
 	methods map[authn.Kind]authn.Method
-	cache   *cache
+	cache   memory.Memory[cached]
 }
 
 // New makes a Service. It fails when two methods know the same kind.
 func New(c Config) (*Service, error) {
-	s := &Service{Config: c, methods: make(map[authn.Kind]authn.Method), cache: newCache()}
+	s := &Service{Config: c, methods: make(map[authn.Kind]authn.Method), cache: memory.Memory[cached]{Cap: cacheSize}}
 	if s.Count == nil {
 		s.Count = func(string, ...string) {}
 	}
@@ -104,14 +108,15 @@ type View struct {
 	Flow     authn.Flow
 	Step     authn.Step
 	Person   directory.Person
-	Question authn.Question   // open for this step: a seed to show
-	Ways     []Way            // credentials the person may pick from, last used first; only once the person is known
-	Codes    bool             // the person has recovery codes, for when they cannot show what is asked (see Lose)
-	Wait     time.Duration    // until the person can show this kind again (a code is spent and the next one is due)
-	Browser  secret.Text      // set when the door must store a new browser secret
-	Minted   *Minted          // set when the person was let in by this call
-	Finished bool             // the goal was to bind, and it is reached
-	Helped   helpdesk.Request // set when the flow is stuck and somebody is at it: what to name on the phone, and since when or from when
+	Question authn.Question        // open for this step: a seed to show
+	Ways     []Way                 // credentials the person may pick from, last used first; only once the person is known
+	Codes    bool                  // the person has recovery codes, for when they cannot show what is asked (see Lose)
+	Wait     time.Duration         // until the person can show this kind again (a code is spent and the next one is due)
+	Call     activation.Activation // what the step waits for where a call can be shown, zero before a code was asked for
+	Browser  secret.Text           // set when the door must store a new browser secret
+	Minted   *Minted               // set when the person was let in by this call
+	Finished bool                  // the goal was to bind, and it is reached
+	Helped   helpdesk.Request      // set when the flow is stuck and somebody is at it: what to name on the phone, and since when or from when
 }
 
 // Way is one credential the person may show now.
@@ -146,7 +151,8 @@ type standing struct {
 	fresh   bool // what was bound does not admit
 	step    authn.Step
 	helped  helpdesk.Request
-	excused bool // only an exemption lets the person in
+	call    activation.Activation // of this flow, where the step waits for one
+	excused bool                  // only an exemption lets the person in
 }
 
 // stand loads a flow's person and computes the step. It reads only.
@@ -191,8 +197,9 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	}
 	if f.Person != "" && st.step.Act == authn.ActStuck {
 		st.helped, err = helped(tx, st.person)
+		return st, err
 	}
-	return st, err
+	return st, s.waits(tx, &st)
 }
 
 // elsewhere reports whether something was bound long ago, or in another browser before the link was followed again. It
@@ -210,7 +217,7 @@ func counted(f authn.Flow) authn.Flow {
 	kept := make([]authn.Evidence, 0, len(f.Evidence))
 	for _, e := range f.Evidence {
 		info, _ := authn.Info(e.Kind)
-		if age := f.Now.Sub(e.At); info.Held && !e.Bound && (age > ProofLife || age < -skew) {
+		if age := f.Now.Sub(e.At); (info.Held || activation.Leads(e.Kind)) && !e.Bound && (age > ProofLife || age < -skew) {
 			continue
 		}
 		kept = append(kept, e)
@@ -288,7 +295,7 @@ func (s *Service) owed(tx Tx, r *Realm, p directory.Person) ([]authn.Duty, error
 
 // view turns a standing into what a door shows.
 func (s *Service) view(ctx context.Context, st standing) (View, error) {
-	v := View{Realm: st.realm, Flow: st.flow, Step: st.step, Person: st.person, Helped: st.helped}
+	v := View{Realm: st.realm, Flow: st.flow, Step: st.step, Person: st.person, Helped: st.helped, Call: st.call}
 	if st.flow.Person == "" || st.step.Act != authn.ActProve && st.step.Act != authn.ActBind {
 		return v, nil
 	}

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/authn/spoken"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/secret"
@@ -29,7 +31,7 @@ import (
 // and "factor-locked", fault.Unavailable when the hashing queue is full.
 func (s *Service) Prove(ctx context.Context, c Caller, id string, a authn.Answer) (View, error) {
 	m, ok := s.methods[a.Kind]
-	if info, known := authn.Info(a.Kind); !ok || !known || !info.Held {
+	if info, known := authn.Info(a.Kind); !ok || !known || !info.Held && !activation.Leads(a.Kind) {
 		return View{}, fault.New(fault.Conflict, "not-expected") // links go through Follow
 	}
 	p := &proving{s: s, c: c, id: id, a: a, method: m, now: s.Clock()}
@@ -109,6 +111,10 @@ func (p *proving) load(ctx context.Context) error {
 		}
 		p.who = f.Person
 		p.stored = ofKind(p.st.creds, p.a.Kind)
+		if activation.Leads(p.a.Kind) {
+			p.stored, err = spoken.Stored(p.st.call)
+			return err
+		}
 		if p.who == "" {
 			if p.who, p.stored, err = p.candidate(tx, f); err != nil {
 				return err
@@ -254,7 +260,11 @@ func (p *proving) keep(tx Tx, used bool) error {
 // proved records evidence. The first evidence fixes the person (R2).
 func (p *proving) proved(tx Tx) error {
 	f := &p.st.flow
-	if err := p.keep(tx, true); err != nil {
+	if activation.Leads(p.a.Kind) {
+		if err := tx.UseActivation(p.shown.Credential.ID, p.now); err != nil {
+			return movedOn(err)
+		}
+	} else if err := p.keep(tx, true); err != nil {
 		return err
 	}
 	f.Person = p.shown.Credential.Person
@@ -334,7 +344,7 @@ func (p *proving) next(ctx context.Context, tx Tx) (err error) {
 func (s *Service) arrive(ctx context.Context, tx Tx, c Caller, st *standing) (m *Minted, finished bool, browser secret.Text, err error) {
 	f := &st.flow
 	if st.step.Act != authn.ActAdmit {
-		if err := s.ask(ctx, st); err != nil {
+		if err := s.ask(ctx, tx, c, st); err != nil {
 			return nil, false, "", err
 		}
 		return nil, false, "", s.save(tx, f)

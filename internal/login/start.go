@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
@@ -57,7 +58,7 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 		if st, err = s.stand(tx, f); err != nil {
 			return err
 		}
-		if err := s.ask(ctx, &st); err != nil {
+		if err := s.ask(ctx, tx, c, &st); err != nil {
 			return err
 		}
 		return tx.AddFlow(st.flow)
@@ -106,6 +107,16 @@ func (s *Service) Look(ctx context.Context, c Caller, id string) (View, error) {
 	if err := s.Store.Read(ctx, load); err != nil {
 		return View{}, err
 	}
+	if st.call.Collectable(st.flow.Now) {
+		// An agent has confirmed. The browser that showed the code takes it, by the same way as all evidence.
+		v, err := s.Prove(ctx, c, id, authn.Answer{Kind: st.call.Kind})
+		if err == nil || !fault.Of(err, fault.Conflict) && !fault.Of(err, fault.Rejected) {
+			return v, err
+		}
+		if err := s.Store.Read(ctx, load); err != nil { // another tab was quicker, or the agent's standing has changed
+			return View{}, err
+		}
+	}
 	var end View
 	if s.wants(st) || st.step.Act == authn.ActAdmit {
 		err := s.Store.Write(ctx, func(tx Tx) error {
@@ -149,6 +160,9 @@ func wanted(st standing) (authn.Kind, bool) {
 // wants reports whether the step needs a question that is not open.
 func (s *Service) wants(st standing) bool {
 	k, ok := wanted(st)
+	if activation.Leads(k) && st.step.Act == authn.ActProve && st.flow.Open.Kind == k {
+		return false // a code that is over stays over until the person asks for another
+	}
 	if !ok || st.flow.Open.For(k, st.step.Act == authn.ActBind, st.flow.Now) {
 		return false
 	}
@@ -162,15 +176,15 @@ func (s *Service) wants(st standing) bool {
 }
 
 // ask opens the question of the step, if it needs one.
-func (s *Service) ask(ctx context.Context, st *standing) error {
+func (s *Service) ask(ctx context.Context, tx Tx, c Caller, st *standing) error {
 	if !s.wants(*st) {
 		return nil
 	}
 	k, _ := wanted(*st)
-	return s.askFor(ctx, st, k)
+	return s.askFor(ctx, tx, c, st, k)
 }
 
-func (s *Service) askFor(ctx context.Context, st *standing, k authn.Kind) error {
+func (s *Service) askFor(ctx context.Context, tx Tx, c Caller, st *standing, k authn.Kind) error {
 	var q authn.Question
 	var err error
 	stored := ofKind(st.creds, k)
@@ -183,6 +197,11 @@ func (s *Service) askFor(ctx context.Context, st *standing, k authn.Kind) error 
 		return err
 	}
 	q.Kind, q.Binding = k, st.step.Act == authn.ActBind
+	if activation.Leads(k) {
+		if err := s.await(tx, c, st, &q); err != nil {
+			return err
+		}
+	}
 	st.flow.Open, st.flow.Wrong = q, 0
 	return nil
 }
@@ -209,7 +228,7 @@ func (s *Service) Choose(ctx context.Context, c Caller, id, model string) (View,
 		if st.flow.Choice != model {
 			st.flow.Choice, st.flow.Open = model, authn.Question{}
 		}
-		if err := s.ask(ctx, &st); err != nil {
+		if err := s.ask(ctx, tx, c, &st); err != nil {
 			return err
 		}
 		return s.save(tx, &st.flow)

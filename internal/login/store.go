@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
@@ -54,6 +55,11 @@ type Tx interface {
 	AddDevice(session.Device) error
 	DeviceByHash(hash []byte) (session.Device, error)
 	TouchDevice(id string, seen time.Time) error
+
+	AddActivation(activation.Activation) error
+	ActivationOfFlow(flow string) (activation.Activation, error)
+	ReplaceActivations(flow string, now time.Time) error
+	UseActivation(id string, now time.Time) error
 
 	HelpRequest(realm, id string) (helpdesk.Request, error)
 	HelpRequestsLive(realm, person string) ([]helpdesk.Request, error)

@@ -55,6 +55,10 @@ var templates = map[string]shape{
 	"role-changed":         {Notice: true, Facts: []string{"role", "who", "reason", "when"}, Why: "safety"},
 	"role-changed-console": {To: "/console/people", Facts: []string{"person", "role", "who", "reason", "when"}, Subject: true, Why: "console"},
 	"account-deleted":      {To: "/help/request", Facts: []string{"who", "reason", "when"}, Why: "safety"},
+	"activation-confirmed": {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
+	"activation-ended":     {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
+	"activation-rejected":  {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
+	"activation-locked":    {To: "/console/people", Facts: []string{"who", "person", "number", "when"}, Subject: true, Why: "console"},
 
 	"rollout-announced": {To: "/account", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},
 	"rollout-reminder":  {To: "/account", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},

@@ -29,6 +29,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/memory"
 	"doorward/internal/secret"
 	"doorward/internal/token"
 	"doorward/internal/web"
@@ -70,7 +71,7 @@ type Provider struct {
 	sets   map[string]keySet // by realm
 	keysOf *clientkeys.Sets
 
-	standings login.Memory[*known]
+	standings memory.Memory[*known]
 	documents web.Documents
 }
 
@@ -79,7 +80,7 @@ func New(o Options) *Provider {
 	if o.Count == nil {
 		o.Count = func(string, ...string) {}
 	}
-	return &Provider{Options: o, standings: login.Memory[*known]{Cap: knownCap}, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
+	return &Provider{Options: o, standings: memory.Memory[*known]{Cap: knownCap}, sets: map[string]keySet{}, keysOf: clientkeys.New(clientkeys.Options{Fetch: o.Fetch, Clock: o.Clock, Count: o.Count, Log: o.Log})}
 }
 
 // Mount adds the endpoints of every realm. Requests of applications come from other sites by their nature: where that is

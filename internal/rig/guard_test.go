@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/admin"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
@@ -31,6 +33,7 @@ type town struct {
 	invitedB                          directory.Person
 	linkB                             string
 	requestsB                         map[string]string // id of a request about each person of B
+	callsB                            map[string]string // id of an activation of each
 }
 
 func newTown(t *testing.T, s *sqlstore.Store) *town {
@@ -63,7 +66,28 @@ func newTown(t *testing.T, s *sqlstore.Store) *town {
 			return err
 		})
 	}
+	w.callsB = map[string]string{}
+	for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
+		w.callsB[p.ID] = w.waits(p)
+	}
 	return w
+}
+
+// waits puts a session of somebody into the store that waits for a call.
+func (w *town) waits(p directory.Person) string {
+	now := w.Clock.Now()
+	f := authn.Flow{ID: "flow-" + p.ID, Realm: p.Realm, Person: p.ID, Address: p.Address, State: authn.FlowOpen, Created: now, Expires: now.Add(time.Hour)}
+	a := activation.Activation{
+		ID: "call-" + p.ID, Realm: p.Realm, Person: p.ID, Flow: f.ID, Kind: authn.Spoken, Number: "Birkenfeld", Hash: []byte(p.ID), State: activation.Waiting,
+		Browser: "Birkenfeld on Windows", Created: now, Expires: now.Add(activation.Life),
+	}
+	w.Write(func(tx *sqlstore.Tx) error {
+		if err := tx.AddFlow(f); err != nil {
+			return err
+		}
+		return tx.AddActivation(a)
+	})
+	return a.ID
 }
 
 // marks are texts that only the other organization, its own people and staff may ever read.
@@ -103,6 +127,11 @@ func (w *town) about() string {
 				return err
 			}
 			fmt.Fprintf(&b, " %s %s %d;", q.ID, q.State, q.Version)
+			c, err := tx.Activation(w.Realm.ID, w.callsB[id])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %s %s %d %d;", c.ID, c.State, c.Tries, c.Version)
 			for _, kind := range []authn.Kind{authn.Invite, authn.Mail} {
 				links, err := tx.OneTimes(w.Realm.ID, id, kind)
 				if err != nil {
@@ -126,7 +155,7 @@ func (w *town) values(t *testing.T) []map[string]string {
 		out = nil
 		for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
 			v := map[string]string{
-				"person": p.ID, "request": w.requestsB[p.ID], "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "purpose": "set-up",
+				"person": p.ID, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "purpose": "set-up",
 				"name": "none", "platform": "ios", "room": "signin", "page": "none", "sample": "none", "topic": "none", "guide": "none", "app": "microsoft", "slug": "none", "receipt": "none", "store": "ios", "number": "1",
 			}
 			creds, err := tx.Credentials(p.Realm, p.ID)

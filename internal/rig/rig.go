@@ -22,7 +22,9 @@ import (
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/recovery"
+	"doorward/internal/authn/spoken"
 	"doorward/internal/authn/totp"
+	"doorward/internal/calls"
 	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
@@ -58,6 +60,7 @@ type Rig struct {
 	People    *admin.People
 	Requests  *admin.Requests
 	Roster    *roster.Service
+	Calls     *calls.Desk
 	Provider  *oidc.Provider
 	Guard     *forwardauth.Door
 	Passwords *password.Method
@@ -152,12 +155,13 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	})
 	r.Login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: epoch, Log: log,
-		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail)},
+		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail), spoken.New(authn.Call), spoken.New(authn.Spoken)},
 	})
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 	r.Requests = &admin.Requests{Store: sqlstore.For[admin.RequestTx](store), Ring: ring, Realms: r.Realms, Rules: r.Login, Clock: r.Clock.Now}
 	r.Roster = &roster.Service{Store: sqlstore.For[roster.Tx](store), Ring: ring, Realms: r.Realms, People: r.People, Clock: r.Clock.Now}
+	r.Calls = &calls.Desk{Store: sqlstore.For[calls.Tx](store), Ring: ring, Requests: r.Requests, Clock: r.Clock.Now}
 
 	r.Provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,
@@ -196,7 +200,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

@@ -143,6 +143,15 @@ func Digits(n int) string {
 	return string(out)
 }
 
+// Below is a random number from 0 to n-1, each as likely as any other; n is from 1 to 256.
+func Below(n int) int {
+	for {
+		if c := int(random(1)[0]); c < 256/n*n { // above the last multiple, small numbers would be likelier
+			return c % n
+		}
+	}
+}
+
 // Equal compares two secrets in a time that tells neither where they differ nor how long they are.
 func Equal(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))

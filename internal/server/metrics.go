@@ -37,6 +37,7 @@ var counted = []struct {
 	{"request", "Requests for help by what became of them (asked, opened, seconded, approved, refused, cancelled, answered, alarmed, frozen, filled) and why they were made.", []string{"what", "why"}},
 	{"rollout", "What roll-outs did: mails (announced, soon, last) and sign-ins that put the set-up off (put-off).", []string{"what"}},
 	{"exemption", "Exemptions by what became of them: proposed, started, used (a sign-in that nothing else explains), ended.", []string{"what"}},
+	{"activation", "Calls in which a person reads a code, by what became of them (asked, opened, matched, mismatched, ended, seconded, confirmed, rejected, locked) and kind.", []string{"what", "kind"}},
 	{"token_reuse", "Codes and refresh tokens that came a second time: what they had given was ended.", []string{"why"}},
 	{"device_grant", "Devices that asked to be connected, by how far they came: asked, wrong-code, allowed, denied, fetched.", []string{"result"}},
 	{"forward_auth_checks", "Questions of proxies about requests to guarded applications, by answer.", []string{"result"}},

@@ -44,6 +44,7 @@ var sweeps = []struct {
 		WHERE sent <= $1 LIMIT $2)`), helpKept},
 	{statement(`DELETE FROM rollout_delay WHERE (realm, rollout, person) IN (SELECT realm, rollout, person FROM rollout_delay
 		WHERE last <= $1 LIMIT $2)`), helpKept},
+	{statement(`DELETE FROM activation WHERE id IN (SELECT id FROM activation WHERE created <= $1 LIMIT $2)`), explained},
 
 	{statement(`DELETE FROM oidc_key WHERE (realm, id) IN (SELECT realm, id FROM oidc_key WHERE ends <> 0 AND ends <= $1 LIMIT $2)`), 0},
 	{statement(`DELETE FROM oidc_request WHERE id IN (SELECT id FROM oidc_request WHERE expires <= $1 LIMIT $2)`), explained},

@@ -38,6 +38,11 @@ func HappeningOf(e audit.Event, person string) Happening {
 	switch area, _, _ := strings.Cut(e.Type, "."); {
 	case e.Type == "signin.succeeded" || e.Type == "setup.completed" || e.Type == "terms.accepted":
 		h.Tone, h.Icon = "ok", "check"
+	case area == "activation":
+		h.Icon = "call"
+		if e.Type == "activation.rejected" || e.Type == "activation.ended" || e.Type == "activation.locked" {
+			h.Tone = "bad"
+		}
 	case strings.HasSuffix(e.Type, ".failed") || strings.HasSuffix(e.Type, ".refused") || e.Type == "limiter.tripped" || e.Type == "terms.declined":
 		h.Tone, h.Icon = "bad", "block"
 	case area == "credential" && h.Kind == authn.Password || area == "password" || e.Type == "evidence.shown" && h.Kind == authn.Password:

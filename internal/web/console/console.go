@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"doorward/internal/admin"
+	"doorward/internal/calls"
 	"doorward/internal/directory"
 	"doorward/internal/login"
 	"doorward/internal/roster"
@@ -26,6 +27,7 @@ type Door struct {
 	People   *admin.People
 	Requests *admin.Requests
 	Roster   *roster.Service
+	Calls    *calls.Desk
 }
 
 // Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
@@ -59,6 +61,12 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/role":     d.role,
 		"GET /console/people/{person}/delete":    d.deletePage,
 		"POST /console/people/{person}/delete":   d.delete,
+
+		"GET /console/people/{person}/calls/{call}":          d.call,
+		"POST /console/people/{person}/calls/{call}/open":    d.openCall,
+		"POST /console/people/{person}/calls/{call}/code":    d.enterCode,
+		"POST /console/people/{person}/calls/{call}/confirm": d.confirmCall,
+		"POST /console/people/{person}/calls/{call}/reject":  d.rejectCall,
 
 		"GET /console/requests":                    d.inbox,
 		"GET /console/requests/{request}":          d.request,

@@ -7,6 +7,7 @@ import (
 
 	"doorward/internal/admin"
 	"doorward/internal/authn"
+	"doorward/internal/calls"
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
 	"doorward/internal/login"
@@ -61,7 +62,8 @@ type PersonPage struct {
 	Phone      string
 	PhoneSince time.Time
 	Zone       string
-	Contact    string // name of the staff member assigned
+	Contact    string       // name of the staff member assigned
+	Waiting    []calls.Call // sessions that wait for a call; staff only
 }
 
 var personPage = web.Define(Pages, "person", web.Console,
@@ -71,7 +73,7 @@ var personPage = web.Define(Pages, "person", web.Console,
 		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
 	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, MayEdit: true, MayDelete: true, MayRole: true, Phone: "+41445550142", PhoneSince: sampleTime.AddDate(0, 0, -2), Zone: "Europe/Lisbon", Contact: "Hana Operator", Failures: sampleTimeline[1:2], History: sampleTimeline}),
-	web.Sample("being helped", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+	web.Sample("being helped", PersonPage{View: sampleView, Waiting: []calls.Call{sampleCall(nil).Call}, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Live: sampleRequest, Advice: admin.AdviceRequest, MayReset: true, MayDisable: true, History: sampleTimeline}),
 	web.Sample("frozen", PersonPage{View: sampleView, Row: sampleRows[3], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Frozen, Held: sampleHeld, Live: helpdesk.Request{ID: "2", Number: "K7QD-94MT", Why: helpdesk.NotMe, State: helpdesk.Open, Words: "factor-added", Created: sampleTime}, Advice: admin.AdviceThaw, MayDisable: true, History: sampleTimeline}),
@@ -106,6 +108,11 @@ func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error
 		p.Advice = one.Advise(v.Now)
 	}
 	p.Back = "/console/people"
+	if by.Person.Role.Staff() && one.MayHistory {
+		if p.Waiting, err = d.Calls.Waiting(r.Context(), by, one.ID); err != nil {
+			return err
+		}
+	}
 	if i := one.Invitation; i.ID != "" && i.Used.IsZero() && i.Voided.IsZero() {
 		p.Expires = i.Expires
 	}

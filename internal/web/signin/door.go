@@ -34,6 +34,8 @@ type Logins interface {
 	Forgot(ctx context.Context, c login.Caller, address string) error
 	Resend(ctx context.Context, c login.Caller, token string) error
 	Remind(ctx context.Context, c login.Caller, flow string) error
+	Renew(ctx context.Context, c login.Caller, flow string) (login.View, error)
+	Awaits(ctx context.Context, c login.Caller, flow string) (mark string, err error)
 
 	Authenticate(ctx context.Context, realm string, cookie secret.Text) (login.Signed, error)
 	SignOut(context.Context, login.Caller) error

@@ -170,6 +170,12 @@ func minted(v login.View) login.View {
 	return v
 }
 
+func (f *fake) Renew(_ context.Context, _ login.Caller, flow string) (login.View, error) {
+	return f.Look(context.Background(), login.Caller{}, flow)
+}
+
+func (f *fake) Awaits(context.Context, login.Caller, string) (string, error) { return "", nil }
+
 // door serves the pages over a fake.
 func door(f *fake, o ...func(*signin.Options)) *webtest.Browser {
 	options := signin.Options{Logins: f}

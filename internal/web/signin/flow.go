@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"doorward/internal/activation"
 	"doorward/internal/authn"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -32,6 +33,8 @@ func provePage(k authn.Kind) stepPage {
 		return (*Door).showCode
 	case authn.Recovery:
 		return (*Door).showRecovery
+	case authn.Call, authn.Spoken:
+		return (*Door).showCall
 	}
 	return nil
 }
@@ -118,7 +121,7 @@ func pick(v login.View, with string) (k authn.Kind, way login.Way) {
 		}
 	}
 	for _, k := range v.Step.Kinds {
-		if provePage(k) != nil {
+		if provePage(k) != nil && !(activation.Leads(k) && v.Step.Offers(authn.Mail)) { // the link in the mail first: nobody calls for nothing
 			return k, login.Way{}
 		}
 	}

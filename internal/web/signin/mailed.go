@@ -20,15 +20,21 @@ var mailedPage = web.Define(Pages, "mailed", web.Door,
 
 func (d *Door) showMailed(w http.ResponseWriter, r *http.Request, v login.View, err error) error {
 	p := MailedPage{View: wizard(v), Flow: v.Flow.ID, Again: r.URL.Query().Get("sent") != ""}
-	for _, k := range v.Step.Also {
-		if provePage(k) != nil {
-			p.Found = string(k)
-		}
-	}
+	p.Found = found(v)
 	if err != nil {
 		return mailedPage.Fail(w, r, p, err)
 	}
 	return mailedPage.Show(w, r, p)
+}
+
+// found is a kind that is taken although it was reported lost.
+func found(v login.View) (kind string) {
+	for _, k := range v.Step.Also {
+		if provePage(k) != nil {
+			kind = string(k)
+		}
+	}
+	return kind
 }
 
 func (d *Door) remind(w http.ResponseWriter, r *http.Request) error {

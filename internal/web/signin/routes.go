@@ -13,6 +13,8 @@ func (d *Door) Mount(s *web.Site, mux *http.ServeMux) {
 
 	s.Handle(mux, "GET /signin/{flow}", d.step)
 	s.Handle(mux, "POST /signin/{flow}/prove", d.prove)
+	s.Handle(mux, "POST /signin/{flow}/code", d.newCode)
+	s.Handle(mux, "GET /signin/{flow}/events", d.events)
 	s.Handle(mux, "GET /signin/{flow}/ways", d.ways)
 	s.Handle(mux, "GET /signin/{flow}/choose", d.authenticators)
 	s.Handle(mux, "POST /signin/{flow}/choose", d.choose)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/authn"
 	"doorward/internal/login"
 	"doorward/internal/web"
@@ -69,6 +70,9 @@ func rows(v login.View) (all []WayRow) {
 		}
 		if k == authn.Password {
 			all = append(all, WayRow{With: string(k), Label: "signin.ways.password", Icon: "key"})
+		}
+		if activation.Leads(k) {
+			all = append(all, WayRow{With: string(k), Label: "signin.ways.spoken", Icon: "call"})
 		}
 	}
 	return all

@@ -1,4 +1,4 @@
-package login
+package memory
 
 import (
 	"strconv"
@@ -22,8 +22,8 @@ func TestSEC_O9_WhatIsRememberedEnds(t *testing.T) {
 		want  bool
 	}{
 		{"at once", 7, now, true},
-		{"just before its end", 7, now.Add(liveFor - 1), true},
-		{"at its end", 7, now.Add(liveFor), false},
+		{"just before its end", 7, now.Add(LiveFor - 1), true},
+		{"at its end", 7, now.Add(LiveFor), false},
 		{"with a clock that went back", 7, now.Add(-1), false},
 		{"in the next epoch", 8, now, false},
 		{"in the one before", 6, now, false},

@@ -1,12 +1,16 @@
-package login
+// Package memory remembers what was read from the database, as long as nothing was taken away from anybody.
+package memory
 
 import (
 	"sync"
 	"time"
 )
 
+// LiveFor bounds how long an answer is kept without looking at the database again.
+const LiveFor = 4 * time.Second
+
 // Memory keeps what was read from the database for as long as the epoch stands that was there before it was read, and
-// never longer than liveFor: a node that has lost sight of the epoch lets nothing live longer than that. A new epoch empties
+// never longer than LiveFor: a node that has lost sight of the epoch lets nothing live longer than that. A new epoch empties
 // it at once. The zero value is ready, and safe for concurrent use.
 type Memory[T any] struct {
 	Cap   int // entries; more empty it
@@ -25,7 +29,7 @@ func (m *Memory[T]) Get(key string, epoch int64, now time.Time) (value T, ok boo
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.byKey[key]
-	if age := now.Sub(k.at); !ok || epoch != m.epoch || age < 0 || age >= liveFor {
+	if age := now.Sub(k.at); !ok || epoch != m.epoch || age < 0 || age >= LiveFor {
 		return value, false
 	}
 	return k.value, true

@@ -1,0 +1,115 @@
+package login
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"doorward/internal/activation"
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/fault"
+	"doorward/internal/limit"
+)
+
+// The waiting side of a call (package activation; the agent's is package calls). The code lies sealed in the flow as its
+// open question; the activation holds its hash. Both are written in one transaction, so a page never shows a code that no
+// agent could compare.
+
+// renewing bounds how many codes a person asks for.
+func renewing(person string) limit.Budget {
+	return limit.Budget{Key: "activation:" + person, Limit: 10, Window: time.Hour, Code: "too-many-codes"}
+}
+
+// waits loads the activation of a flow whose step can be shown by a call.
+func (s *Service) waits(tx Tx, st *standing) (err error) {
+	if st.step.Act != authn.ActProve || !slices.ContainsFunc(st.step.Kinds, activation.Leads) {
+		return nil
+	}
+	st.call, err = activation.Of(tx, st.flow.ID, st.person)
+	if st.call.State == activation.Confirmed && !st.step.Offers(st.call.Kind) {
+		st.call.State = activation.Ended // the policy asks for another kind by now
+	}
+	return err
+}
+
+// await stores the activation of a new code.
+func (s *Service) await(tx Tx, c Caller, st *standing, q *authn.Question) (err error) {
+	f := st.flow
+	if life := f.Now.Add(st.realm.Calls.Life()); q.Expires.After(life) {
+		q.Expires = life
+	}
+	a := activation.Activation{Network: c.Network, Browser: c.Agent, Device: s.device(*st)}
+	if st.call, err = activation.Begin(tx, s.Ring, f, q, a); err != nil {
+		return err
+	}
+	s.Count("activation", "what", "asked", "kind", string(q.Kind))
+	return tx.Audit(s.event(c, f, "activation.asked", audit.Event{
+		Organization: st.person.Organization, Data: map[string]string{"number": st.call.Number, "kind": string(q.Kind), "activation": st.call.ID},
+	}))
+}
+
+// device is what an agent sees of the certificate that a flow has shown, zero where it showed none.
+func (s *Service) device(st standing) activation.Device {
+	for _, e := range st.flow.Evidence {
+		for _, c := range st.creds {
+			if e.Kind != authn.Cert || c.ID != e.Credential {
+				continue
+			}
+			if s.Device != nil {
+				return s.Device(c)
+			}
+			return activation.Device{Name: c.Name, Certificate: c.ID}
+		}
+	}
+	return activation.Device{}
+}
+
+// Renew shows a new code to a flow that waits for a call; the old one is dead at once (REQ A25). Errors: fault.Expired
+// "flow-over", fault.Conflict "not-expected", fault.Throttled "too-many-codes".
+func (s *Service) Renew(ctx context.Context, c Caller, id string) (View, error) {
+	now := s.Clock()
+	var st standing
+	err := s.Store.Write(ctx, func(tx Tx) error {
+		f, err := s.own(tx, c, id, now)
+		if err != nil {
+			return err
+		}
+		if st, err = s.stand(tx, f); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(st.step.Kinds, activation.Leads)
+		if st.step.Act != authn.ActProve || i < 0 || st.call.Collectable(now) {
+			return fault.New(fault.Conflict, "not-expected")
+		}
+		if err := renewing(f.Person).Take(tx, now); err != nil {
+			return err
+		}
+		if err := s.askFor(ctx, tx, c, &st, st.step.Kinds[i]); err != nil {
+			return err
+		}
+		return s.save(tx, &st.flow)
+	})
+	if err != nil {
+		return View{}, s.tripped(ctx, c, err, now, audit.Event{Person: st.flow.Person, Flow: id})
+	}
+	return s.view(ctx, st)
+}
+
+// Awaits says how a flow that waits for a call stands, for the stream that moves its page on: what it answers changes
+// whenever the page does, and is empty once the step is another. Unlike Look it collects nothing. It fails with fault.Expired
+// "flow-over".
+func (s *Service) Awaits(ctx context.Context, c Caller, id string) (mark string, err error) {
+	err = s.Store.Read(ctx, func(tx Tx) error {
+		f, err := s.own(tx, c, id, s.Clock())
+		if err != nil {
+			return err
+		}
+		st, err := s.stand(tx, f)
+		if mark = ""; err == nil && st.step.Act == authn.ActProve && slices.ContainsFunc(st.step.Kinds, activation.Leads) {
+			mark = string(st.call.State) + " " + st.call.ID + " " + st.call.Words
+		}
+		return err
+	})
+	return mark, err
+}
