@@ -146,7 +146,7 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
-		"internal/activation", "internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
+		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
 		"internal/calls", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
 		"internal/roster",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
