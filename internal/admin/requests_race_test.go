@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"doorward/internal/admin"
 	"doorward/internal/authn"
@@ -231,6 +232,50 @@ func TestSEC_Races_FreezingWins(t *testing.T) {
 		}
 	})
 }
+
+// Disabled while 60 give them a new set-up: disabled they are, and nothing that was sent meanwhile works, not even once they
+// are enabled again (SEC S-4).
+func TestSEC_Races_ResetMeetsDisable(t *testing.T) {
+	eachDesk(t, func(t *testing.T, d *desk) {
+		s := d.helps()
+		ctx := context.Background()
+		ada, ben := d.active("Ada", "Alder Works", directory.Administrator), d.active("Ben", "Alder Works", directory.Administrator)
+		for round := range 4 {
+			max := d.holding(fmt.Sprint("Max", round), "Alder Works", directory.Member)
+			n := got(atOnce(func(i int) error {
+				if i%16 == 8 {
+					for {
+						if _, err := d.people.Disable(ctx, ada, max.Person.ID, "left the company"); !is(err, "stale") {
+							return err
+						}
+					}
+				}
+				_, err := s.Reset(ctx, ben, admin.Wish{Person: max.Person.ID, Kinds: []authn.Kind{authn.TOTP}, Reason: why, Channel: helpdesk.InPerson})
+				return err
+			}))
+			only(t, n, "ok", "stale", "request-open", "person-shut", "too-many-resets", "too-many-requests")
+			d.write(func(tx *sqlstore.Tx) error {
+				p, err := tx.Person(d.realm.ID, max.Person.ID)
+				if err != nil {
+					return err
+				}
+				links, err := tx.OneTimes(d.realm.ID, p.ID, authn.Mail)
+				for _, ot := range links {
+					if ot.Voided.IsZero() {
+						t.Errorf("a link outlived the disabling: %v", n)
+					}
+				}
+				if p.State != directory.Disabled {
+					t.Errorf("%s: %v", p.State, n)
+				}
+				return err
+			})
+			d.now = d.now.Add(25 * time.Hour)
+		}
+	})
+}
+
+func is(err error, what string) bool { return err != nil && code(err) == what }
 
 // An approver who is disabled or demoted while they approve: whatever comes first, the grant opens nothing without them.
 func TestSEC_Races_AnApproverWhoIsDemotedMeanwhileDoesNotCount(t *testing.T) {

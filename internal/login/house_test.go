@@ -34,14 +34,15 @@ import (
 
 // house is login with everything real but the clock and the cost of a hash.
 type house struct {
-	t     *testing.T
-	store *sqlstore.Store
-	login *login.Service
-	realm *login.Realm
-	pw    *password.Method
-	mid   func() // called between phase 2 and phase 4 of a proof by password, nil for nothing
-	org   directory.Organization
-	clock *clock
+	t      *testing.T
+	store  *sqlstore.Store
+	login  *login.Service
+	realm  *login.Realm
+	realms *oneRealm
+	pw     *password.Method
+	mid    func() // called between phase 2 and phase 4 of a proof by password, nil for nothing
+	org    directory.Organization
+	clock  *clock
 }
 
 type clock struct{ ms atomic.Int64 }
@@ -92,9 +93,10 @@ func newHouse(t *testing.T, s *sqlstore.Store) *house {
 	policies, err := authn.ParsePolicies(r.Policy)
 	must(t, err)
 	h.realm = &login.Realm{Realm: r, Policies: policies}
+	h.realms = &oneRealm{r: h.realm}
 	h.pw = password.New(password.Config{Pepper: testdb.Ring().Pepper, Queue: 256, Deadline: time.Minute})
 	h.login, err = login.New(login.Config{
-		Store: sqlstore.For[login.Tx](s), Ring: testdb.Ring(), Realms: &oneRealm{r: h.realm}, Clock: h.clock.now, Epoch: s.Epoch,
+		Store: sqlstore.For[login.Tx](s), Ring: testdb.Ring(), Realms: h.realms, Clock: h.clock.now, Epoch: s.Epoch,
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Methods: []authn.Method{&hooked{h.pw, h}, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail), spoken.New(authn.Call), spoken.New(authn.Spoken)},
 	})
