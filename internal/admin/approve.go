@@ -19,7 +19,7 @@ const (
 	lastFew = 100 // requests about a person that are looked at: more than openLimit lets through in helpdesk.Lately
 )
 
-// Check notes how one check of the caller went. It is added and never changed.
+// Check notes how one check of the caller went. It is added and never changed; the same words sent again add nothing.
 //
 // Errors: fault.Invalid "check-unknown", "result-missing", "note-short"; fault.Conflict "help-over", "request-nobody"
 // (the request names no person yet), "stale"; what directory.May returns: the desk checks, customers do not.
@@ -49,6 +49,9 @@ func (s *Requests) Check(ctx context.Context, by login.By, id string, c helpdesk
 			return fault.New(fault.Conflict, "help-over")
 		}
 		c.By, c.Name, c.At = by.Person.ID, by.Person.Name, now
+		if r.Noted(c) {
+			return nil
+		}
 		first := len(r.Checks) == 0
 		r.Checks = append(r.Checks, c)
 		if err := s.update(tx, &r); err != nil {

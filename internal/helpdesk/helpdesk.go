@@ -142,6 +142,18 @@ func (r Request) Latest() []Check {
 	return out
 }
 
+// Noted reports whether a check says nothing new: the last word about its rule is the same, and of the same person. A form
+// that is sent twice notes one.
+func (r Request) Noted(c Check) bool {
+	for _, last := range r.Latest() {
+		if last.Rule == c.Rule {
+			last.At, last.Name = c.At, c.Name
+			return last == c
+		}
+	}
+	return false
+}
+
 // Lifetimes. None can be lengthened by a realm.
 const (
 	OpenFor  = 14 * 24 * time.Hour // a request that nobody decided
