@@ -22,9 +22,9 @@ import (
 	"doorward/internal/testdb"
 )
 
-// recovery is somebody whose lost authenticator was granted anew, with many flows that all stand at the same step: the new
+// regrant is somebody whose lost authenticator was granted anew, with many flows that all stand at the same step: the new
 // authenticator's first code is all that is missing.
-type recovery struct {
+type regrant struct {
 	h          *house
 	u          *user
 	ada, ben   login.By // who look after them; Ada approved
@@ -49,11 +49,11 @@ func (h *house) by(name string, role directory.Role) login.By {
 
 const runners = 64
 
-func newRecovery(h *house) *recovery {
+func newRegrant(h *house) *regrant {
 	t := h.t
 	t.Helper()
 	ctx := context.Background()
-	r := &recovery{
+	r := &regrant{
 		h: h, u: h.person("Max", directory.Member).setUp(), ada: h.by("Ada", directory.Administrator), ben: h.by("Ben", directory.Administrator),
 		requests: &admin.Requests{Store: sqlstore.For[admin.RequestTx](h.store), Ring: testdb.Ring(), Realms: h.realms, Rules: h.login, Clock: h.clock.now},
 		people:   &admin.People{Store: sqlstore.For[admin.PeopleTx](h.store), Ring: testdb.Ring(), Realms: h.realms, Clock: h.clock.now},
@@ -98,13 +98,13 @@ func newRecovery(h *house) *recovery {
 }
 
 // bind shows the first code of the new authenticator in one of the flows.
-func (r *recovery) bind(i int) error {
+func (r *regrant) bind(i int) error {
 	_, err := r.h.login.Prove(context.Background(), r.u.caller(), r.flows[i], authn.Answer{Kind: authn.TOTP, Text: r.code, Name: "New phone"})
 	return err
 }
 
 // active are the authenticators that count.
-func (r *recovery) active() (out []authn.Credential) {
+func (r *regrant) active() (out []authn.Credential) {
 	r.h.t.Helper()
 	r.h.read(func(tx *sqlstore.Tx) error {
 		all, err := tx.Credentials(r.h.realm.ID, r.u.id)
@@ -120,7 +120,7 @@ func (r *recovery) active() (out []authn.Credential) {
 }
 
 // count is how often an event stands in the person's history.
-func (r *recovery) count(kind string) (n int) {
+func (r *regrant) count(kind string) (n int) {
 	r.h.t.Helper()
 	r.h.read(func(tx *sqlstore.Tx) error {
 		all, err := tx.Events(audit.Query{Realm: r.h.realm.ID, Person: r.u.id, Limit: 1000})
@@ -135,7 +135,7 @@ func (r *recovery) count(kind string) (n int) {
 	return n
 }
 
-func (r *recovery) now() (q helpdesk.Request) {
+func (r *regrant) now() (q helpdesk.Request) {
 	r.h.t.Helper()
 	r.h.read(func(tx *sqlstore.Tx) (err error) { q, err = tx.HelpRequest(r.h.realm.ID, r.request.ID); return err })
 	return q
@@ -157,7 +157,7 @@ func later(err error) bool {
 // One grant, used in 64 flows at once: one of them binds, and every other one is told so.
 func TestSEC_H1_TRACE_OneGrantIsUsedOnce(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		r := newRecovery(h)
+		r := newRegrant(h)
 		said := make([]error, runners)
 		bound := together(runners, func(i int) bool { said[i] = r.bind(i); return said[i] == nil })
 		for _, err := range said {
@@ -181,34 +181,34 @@ func TestSEC_H1_H2_TRACE_AGrantThatIsTakenAwayMeanwhile(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range []struct {
 		name string
-		take func(r *recovery) error
+		take func(r *regrant) error
 		// stops: the request itself is cancelled; else its use is forbidden while it stays approved.
 		stops bool
 		may   string // what one who takes it away may be told, because others did the same before
 	}{
-		{"stopped in the console", func(r *recovery) error {
+		{"stopped in the console", func(r *regrant) error {
 			_, err := r.requests.Cancel(ctx, r.ben, r.request.ID, "Max says it was not him")
 			return err
 		}, true, "help-over"},
-		{"stopped by the person", func(r *recovery) error {
+		{"stopped by the person", func(r *regrant) error {
 			by := r.ben
 			r.h.read(func(tx *sqlstore.Tx) (err error) { by.Person, err = tx.Person(r.h.realm.ID, r.u.id); return err })
 			_, err := r.requests.Cancel(ctx, by, r.request.ID, "")
 			return err
 		}, true, "help-over"},
-		{"stopped by the link of a notice", func(r *recovery) error {
+		{"stopped by the link of a notice", func(r *regrant) error {
 			_, err := r.requests.StopByLink(ctx, login.Caller{Realm: r.h.realm.ID}, helpdesk.StopToken(testdb.Ring(), r.request))
 			return err
 		}, true, "help-over"},
-		{"denied", func(r *recovery) error {
+		{"denied", func(r *regrant) error {
 			_, err := r.requests.Deny(ctx, login.Caller{Realm: r.h.realm.ID}, mail.DenialToken(testdb.Ring(), r.h.realm.ID, r.past))
 			return err
 		}, true, ""},
-		{"its approver disabled", func(r *recovery) error {
+		{"its approver disabled", func(r *regrant) error {
 			_, err := r.people.Disable(ctx, r.ben, r.ada.Person.ID, "left the company")
 			return err
 		}, false, "stale"},
-		{"its approver demoted", func(r *recovery) error {
+		{"its approver demoted", func(r *regrant) error {
 			return r.h.store.Write(ctx, func(tx *sqlstore.Tx) error {
 				p, err := tx.Person(r.h.realm.ID, r.ada.Person.ID)
 				if err != nil || p.Role == directory.Member {
@@ -218,7 +218,7 @@ func TestSEC_H1_H2_TRACE_AGrantThatIsTakenAwayMeanwhile(t *testing.T) {
 				return tx.UpdatePerson(p)
 			})
 		}, false, "stale"},
-		{"the policy applied anew", func(r *recovery) error {
+		{"the policy applied anew", func(r *regrant) error {
 			policies, err := authn.ParsePolicies(strings.Replace(r.h.realm.Policy, "recovery | grant + mail", "recovery", 1))
 			if err != nil {
 				return err
@@ -230,7 +230,7 @@ func TestSEC_H1_H2_TRACE_AGrantThatIsTakenAwayMeanwhile(t *testing.T) {
 			r.h.realms.r = &stricter
 			return nil
 		}, false, ""},
-		{"the organization shut", func(r *recovery) error {
+		{"the organization shut", func(r *regrant) error {
 			return r.h.store.Write(ctx, func(tx *sqlstore.Tx) error {
 				o, err := tx.Organization(r.h.realm.ID, r.h.org.ID)
 				if err != nil || o.State == directory.Disabled {
@@ -244,7 +244,7 @@ func TestSEC_H1_H2_TRACE_AGrantThatIsTakenAwayMeanwhile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, func(t *testing.T, h *house) {
-				r := newRecovery(h)
+				r := newRegrant(h)
 				var bound, taken atomic.Int64
 				together(runners, func(i int) bool {
 					if i%8 != 0 {
@@ -299,7 +299,7 @@ func TestSEC_H1_H2_TRACE_AGrantThatIsTakenAwayMeanwhile(t *testing.T) {
 func TestSEC_H7_TRACE2_SignInsMeetAFreeze(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
-		r := newRecovery(h)
+		r := newRegrant(h)
 		u := *r.u
 		u.browser, u.session, u.device = "", "", ""
 		_, err := r.requests.Cancel(ctx, r.ben, r.request.ID, "Max has found the phone") // the old authenticator is asked for again
