@@ -31,7 +31,9 @@ type database struct {
 }
 
 type keys struct {
-	File string `toml:"file"`
+	File   string `toml:"file"`
+	Module string `toml:"pkcs11_module"`   // library of a device that holds keys of certificate authorities
+	PIN    string `toml:"pkcs11_pin_file"` // file with its PIN, readable by its owner only
 }
 
 type outgoing struct {
@@ -127,6 +129,8 @@ func (c *config) resolve(dir string) {
 		c.Database.Address = "sqlite:" + path
 	}
 	at(&c.Keys.File)
+	at(&c.Keys.Module)
+	at(&c.Keys.PIN)
 	at(&c.Mail.Directory)
 	at(&c.Mail.SMTP.CAFile)
 	at(&c.Passwords.List)

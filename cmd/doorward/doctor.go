@@ -81,6 +81,14 @@ func (c *call) examine(conf config, look func(string, error) bool) {
 			}
 		}
 	}
+	if realms {
+		authorities := g.certificateAuthorities(cache)
+		for _, r := range cache.All() {
+			for name, err := range authorities.Examine(c.ctx, r.ID) {
+				look(name+" of "+r.ID, err)
+			}
+		}
+	}
 	look("mail", g.mailAnswers(c.ctx))
 	_, err = blocklist(conf.Passwords.List)
 	look("passwords", err)

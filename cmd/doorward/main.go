@@ -58,6 +58,7 @@ type commands struct {
 	User   userCommands   `cmd:"" help:"People, from the command line."`
 	Client clientCommands `cmd:"" help:"Relying parties: applications behind the door."`
 	Policy policyCommand  `cmd:"" help:"What a policy leads to."`
+	CA     caCommands     `cmd:"" name:"ca" help:"Certificate authorities of devices."`
 	Audit  auditCommand   `cmd:"" help:"The trail that proves itself."`
 	Doctor doctorCommand  `cmd:"" help:"Look whether everything this node needs is there."`
 
@@ -171,6 +172,14 @@ func said(f *fault.Error) string {
 		return "that is no e-mail address Doorward can use"
 	case "role-invalid":
 		return "that role does not fit the organization: staff stand in the operator's own, members and administrators in a customer's"
+	case "authority-unfit":
+		return "the certificate does not fit: " + arg("why")
+	case "authority-none-published":
+		return "no authority is published to follow: doorward ca request, sign and import come before"
+	case "authority-none":
+		return "the realm has no authority that signs: docs/pki.md says how to begin"
+	case "authority-key":
+		return "the key of " + arg("name") + " cannot be reached: keys.pkcs11_module, keys.pkcs11_pin_file, and a build with PKCS #11 (docs/pki.md)"
 	case "busy":
 		return "this machine is too busy to hash passwords; try again"
 	case "last-administrator":

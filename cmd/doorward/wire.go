@@ -23,11 +23,13 @@ import (
 	"doorward/internal/authn/totp"
 	"doorward/internal/breakglass"
 	"doorward/internal/calls"
+	"doorward/internal/certify"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/oidc"
+	"doorward/internal/repository"
 	"doorward/internal/rollout"
 	"doorward/internal/roster"
 	"doorward/internal/secret"
@@ -112,6 +114,7 @@ type house struct {
 	rollouts  *rollout.Service
 	exempts   *breakglass.Service
 	calls     *calls.Desk
+	certs     *certify.Service
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -166,6 +169,8 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](g.store), Clock: g.clock, Count: h.metrics.Count}
 	h.exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](g.store), Rules: h.rulesOf, Clock: g.clock, Count: h.metrics.Count}
 	h.calls = &calls.Desk{Store: sqlstore.For[calls.Tx](g.store), Ring: g.ring, Requests: h.requests, Clock: g.clock, Count: h.metrics.Count}
+	h.certs = g.certificateAuthorities(h.cache)
+	h.certs.Epoch, h.certs.Count = g.store.Epoch, h.metrics.Count
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{
@@ -186,6 +191,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.provider.MountEndpoints(h.site, h.mtls)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls}).Mount(h.mux)
+	(&repository.Door{Site: h.site, Authorities: h.certs, Clock: g.clock}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
 	(&requests.Door{Site: h.site, Auth: h.login, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {

@@ -42,6 +42,9 @@ const (
 
 	// Applications are told at once when a session ends here: whatever ends one wakes the job.
 	farewellEvery = time.Minute
+
+	// So is a CRL made where a certificate was revoked; this is for those that are due.
+	publishEvery = 5 * time.Minute
 )
 
 // work starts everything and returns a function that waits for its end after ctx is done.
@@ -67,13 +70,14 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 			{Name: "keys", Every: keysEvery, Run: func(ctx context.Context, _ time.Time) error { return h.provider.Rotate(ctx, h.realmIDs()) }},
 			{Name: "exemptions", Every: exemptionsEvery, Run: func(ctx context.Context, _ time.Time) error { return h.exempts.Close(ctx, h.cache.All()) }},
 			{Name: "rollouts", Every: rolloutsEvery, Run: h.writeRollouts},
+			{Name: "certificates", Every: publishEvery, Run: h.publish},
 			{Name: "farewells", Every: farewellEvery, Run: h.farewells},
 		},
 	}
 	if err := runner.Start(ctx); err != nil {
 		return nil, err
 	}
-	h.stops = append(h.stops, h.store.Watch(func() { runner.Wake("farewells") }))
+	h.stops = append(h.stops, h.store.Watch(func() { runner.Wake("farewells"); runner.Wake("certificates") }))
 	worker := &mail.Worker{Store: sqlstore.For[mail.Tx](h.store), Sender: sender, Clock: h.clock, From: h.conf.Mail.From, Ring: h.ring, Count: h.metrics.Count}
 	var running sync.WaitGroup
 	running.Go(func() { h.deliver(ctx, worker) })

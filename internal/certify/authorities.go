@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"strconv"
 
 	"doorward/internal/audit"
 	"doorward/internal/directory"
@@ -190,8 +191,9 @@ func (s *Service) Rotate(ctx context.Context, realm string) (next pki.Authority,
 	return next, err
 }
 
-// RevokeAuthority ends an authority for good, root, issuing or responder: whatever it signed is accepted nowhere from then
-// on, without a change of any other row, and whatever stands below it neither. A published one signs in its place at once.
+// RevokeAuthority ends an authority for good, root, issuing or responder, with whatever stands below it: the certificates it
+// signed are revoked in the same commit, those in the making too. A published one signs in its place at once, unless it
+// stands below the same.
 func (s *Service) RevokeAuthority(ctx context.Context, realm, id, reason string) error {
 	now := s.Clock()
 	return s.Store.Write(ctx, func(tx Tx) error {
@@ -201,7 +203,7 @@ func (s *Service) RevokeAuthority(ctx context.Context, realm, id, reason string)
 		}
 		var gone []pki.Authority
 		var next pki.Authority
-		for _, a := range all {
+		for _, a := range all { // whoever signs or is published below the same root comes after it
 			switch {
 			case a.State != pki.Revoked && (a.ID == id || a.Parent == id || below(all, a, id)):
 				gone = append(gone, a)
@@ -220,8 +222,12 @@ func (s *Service) RevokeAuthority(ctx context.Context, realm, id, reason string)
 			if err := tx.UpdateAuthority(a); err != nil {
 				return err
 			}
+			n, err := tx.RevokeCertificates(realm, a.ID, reason, now)
+			if err != nil {
+				return err
+			}
 			if err := tx.Audit(s.event(Operator, realm, "authority.revoked", audit.Event{
-				Reason: reason, Data: map[string]string{"name": a.Name, "authority": a.ID, "why": reason},
+				Reason: reason, Data: map[string]string{"name": a.Name, "authority": a.ID, "why": reason, "certificates": strconv.Itoa(n)},
 			})); err != nil {
 				return err
 			}

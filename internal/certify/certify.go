@@ -38,12 +38,14 @@ type Tx interface {
 	CertificateBySerial(realm, issuer, serial string) (pki.Certificate, error)
 	CertificateByKey(realm, key string) (pki.Certificate, error)
 	ReservedCertificates(realm string, limit int) ([]pki.Certificate, error)
+	RevokeCertificates(realm, authority, reason string, at time.Time) (int, error)
 	RevokedCertificates(authority string, part int, since time.Time) ([]pki.Certificate, error)
 
 	CRL(realm, authority string, part int) (pki.CRL, error)
 	PutCRL(pki.CRL) error
 
 	Audit(audit.Event) error
+	Bump()
 }
 
 // Store begins transactions.
@@ -63,6 +65,7 @@ type Service struct {
 	Count func(name string, pairs ...string)
 
 	after   func(step string) // of tests: called between two steps of an issuance
+	stolen  func(der []byte)  // of tests: sees what was signed before anybody else
 	answers answers
 }
 

@@ -48,6 +48,13 @@ type house struct {
 
 func newHouse(t testing.TB, s *sqlstore.Store) *house {
 	t.Helper()
+	h := serve(s)
+	h.root, h.rootKey = newRoot(t)
+	return h
+}
+
+// serve is newHouse without a root.
+func serve(s *sqlstore.Store) *house {
 	h := &house{store: s, time: &clock{at: noon}}
 	h.Service = &Service{
 		Store: sqlstore.For[Tx](s), Clock: h.time.now, Epoch: s.Epoch,
@@ -58,17 +65,18 @@ func newHouse(t testing.TB, s *sqlstore.Store) *house {
 			return directory.Realm{ID: id, Name: "Meridian " + id, Operator: "Meridian AG", Origin: "https://" + id + ".example.com"}, nil
 		},
 	}
-	h.root, h.rootKey = newRoot(t)
 	return h
 }
 
-func newRoot(t testing.TB) (*x509.Certificate, crypto.Signer) {
+func newRoot(t testing.TB) (*x509.Certificate, crypto.Signer) { t.Helper(); return newRootAt(t, noon) }
+
+func newRootAt(t testing.TB, now time.Time) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
 	key, _, err := pki.NewKey(pki.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := pki.MakeRoot(key, "Meridian root", "Meridian AG", noon)
+	der, err := pki.MakeRoot(key, "Meridian root", "Meridian AG", now)
 	if err != nil {
 		t.Fatal(err)
 	}

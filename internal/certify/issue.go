@@ -70,6 +70,9 @@ func (s *Service) Issue(ctx context.Context, o Order) (pki.Certificate, error) {
 	if c.DER, err = draft.Sign(key); err != nil {
 		return c, err
 	}
+	if s.stolen != nil {
+		s.stolen(c.DER)
+	}
 	s.done("sign")
 
 	c.SHA256, c.State = pki.Hash(c.DER), pki.Issued
@@ -229,6 +232,7 @@ func (s *Service) change(ctx context.Context, ch Changed, told audit.Event, what
 		if changed, err = do(&c); err != nil || !changed {
 			return err
 		}
+		tx.Bump() // a suspension that is over has to be noticed, too
 		if err := tx.UpdateCertificate(c); err != nil {
 			return err
 		}

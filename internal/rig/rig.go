@@ -25,11 +25,13 @@ import (
 	"doorward/internal/authn/spoken"
 	"doorward/internal/authn/totp"
 	"doorward/internal/calls"
+	authority "doorward/internal/certify"
 	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/oidc"
+	"doorward/internal/repository"
 	"doorward/internal/roster"
 	"doorward/internal/selfservice"
 	"doorward/internal/sqlstore"
@@ -61,6 +63,7 @@ type Rig struct {
 	Requests  *admin.Requests
 	Roster    *roster.Service
 	Calls     *calls.Desk
+	Certs     *authority.Service
 	Provider  *oidc.Provider
 	Guard     *forwardauth.Door
 	Passwords *password.Method
@@ -162,6 +165,15 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	r.Requests = &admin.Requests{Store: sqlstore.For[admin.RequestTx](store), Ring: ring, Realms: r.Realms, Rules: r.Login, Clock: r.Clock.Now}
 	r.Roster = &roster.Service{Store: sqlstore.For[roster.Tx](store), Ring: ring, Realms: r.Realms, People: r.People, Clock: r.Clock.Now}
 	r.Calls = &calls.Desk{Store: sqlstore.For[calls.Tx](store), Ring: ring, Requests: r.Requests, Clock: r.Clock.Now}
+	r.Certs = &authority.Service{
+		Store: sqlstore.For[authority.Tx](store), Clock: r.Clock.Now, Epoch: epoch, Realm: func(id string) (directory.Realm, error) {
+			realm, err := r.Realms.Realm(id)
+			if err != nil {
+				return directory.Realm{}, err
+			}
+			return realm.Realm, nil
+		},
+	}
 
 	r.Provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,
@@ -195,6 +207,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	mtls := http.NewServeMux()
 	r.Provider.MountEndpoints(site, mtls)
 	r.site, r.MTLS = site, site.MTLSHandler(mtls)
+	(&repository.Door{Site: site, Authorities: r.Certs, Clock: r.Clock.Now}).Mount(mux)
 	help.New(site).Mount(mux)
 	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{

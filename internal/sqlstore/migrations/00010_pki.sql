@@ -68,6 +68,7 @@ CREATE INDEX pki_certificate_person ON pki_certificate (realm, person, id);
 CREATE INDEX pki_certificate_realm ON pki_certificate (realm, id);
 CREATE INDEX pki_certificate_reserved ON pki_certificate (realm, id) WHERE state = 'reserved';
 CREATE INDEX pki_certificate_crl ON pki_certificate (authority, part, serial) WHERE state IN ('revoked', 'suspended');
+CREATE INDEX pki_certificate_authority ON pki_certificate (authority, id);
 CREATE INDEX pki_certificate_ending ON pki_certificate (realm, not_after);
 CREATE INDEX pki_certificate_over ON pki_certificate (not_after);
 

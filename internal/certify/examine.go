@@ -1,0 +1,85 @@
+package certify
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"doorward/internal/directory"
+	"doorward/internal/pki"
+)
+
+// Examine looks whether a realm's authorities are in order, for `doorward doctor`: one name and what is wrong for each. A
+// realm without any has nothing to look at.
+func (s *Service) Examine(ctx context.Context, realm string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		now := s.Clock()
+		all, err := s.Authorities(ctx, realm)
+		if err != nil {
+			yield("authorities", err)
+			return
+		}
+		signs := false
+		var issuing []pki.Authority
+		for _, a := range all {
+			if a.Class == pki.Issuing && a.Trusted(now) {
+				issuing = append(issuing, a)
+				signs = signs || a.State == pki.Signs
+			}
+		}
+		if len(all) == 0 {
+			return
+		}
+		if !signs && !yield("authorities", fmt.Errorf("none signs: doorward ca request, sign, import")) {
+			return
+		}
+		for _, a := range issuing {
+			if !yield("authority "+a.Name, s.examine(ctx, a, now)) {
+				return
+			}
+		}
+		orphans, err := s.Orphans(ctx, realm)
+		if err == nil && len(orphans) > 0 {
+			err = fmt.Errorf("%d rows were never finished: doorward ca inspect lists them, doorward ca revoke closes them", len(orphans))
+		}
+		yield("issuances", err)
+	}
+}
+
+// examine looks at one issuing authority: its key, its time, its CRLs.
+func (s *Service) examine(ctx context.Context, a pki.Authority, now time.Time) error {
+	cert, err := a.Certificate()
+	if err != nil {
+		return err
+	}
+	key, err := s.signer(a)
+	if err != nil {
+		return err
+	}
+	if !pki.Holds(key.Public(), cert.PublicKey) {
+		return fmt.Errorf("its key is not that of its certificate")
+	}
+	r, err := s.Realm(a.Realm)
+	if err != nil {
+		return err
+	}
+	days := r.Certificates.Days
+	if days == 0 {
+		days = directory.CertificateDays
+	}
+	// Two months, because the root may lie in a safe.
+	if a.State == pki.Signs && now.AddDate(0, 2, days).After(a.NotAfter) {
+		return fmt.Errorf("it ends on %s, and certificates of devices would end with it: make the next one (doorward ca request)", a.NotAfter.Format(time.DateOnly))
+	}
+	for part := range a.Parts {
+		l, err := s.CRL(ctx, a.Realm, a.ID, part)
+		if err != nil {
+			return fmt.Errorf("its CRL %d is not published: is a server running? doorward ca publish makes it", part)
+		}
+		if now.After(l.ThisUpdate.Add(pki.CRLEvery + time.Hour)) {
+			return fmt.Errorf("its CRL %d is of %s: is a server running? doorward ca publish makes the next", part, l.ThisUpdate.Format(time.RFC3339))
+		}
+	}
+	return nil
+}
