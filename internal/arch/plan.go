@@ -74,6 +74,10 @@ var Plan = map[string]Room{
 	}},
 	"internal/certify":  {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
+	"internal/handover": {cases, []string{
+		"internal/audit", "internal/certify", "internal/directory", "internal/fault", "internal/keyfile", "internal/login", "internal/mail", "internal/pki",
+		"internal/secret",
+	}},
 	"internal/login": {cases, []string{
 		"internal/activation", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/spoken", "internal/breakglass", "internal/directory", "internal/fault",
 		"internal/helpdesk", "internal/limit", "internal/mail", "internal/memory", "internal/rollout", "internal/secret", "internal/session",
@@ -126,7 +130,7 @@ var Plan = map[string]Room{
 	"internal/server": {outside, []string{"internal/fault"}},
 	"internal/sqlstore": {outside, []string{
 		"internal/activation", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
-		"internal/helpdesk", "internal/pki", "internal/secret", "internal/session", "internal/token",
+		"internal/helpdesk", "internal/keyfile", "internal/pki", "internal/secret", "internal/session", "internal/token",
 	}},
 
 	"cmd/doorward": {wiring, []string{
@@ -193,6 +197,7 @@ var sideways = map[string][]string{
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
+	"internal/handover":    {"internal/certify", "internal/login"},
 	"internal/helpdesk":    {"internal/authn", "internal/directory"},
 	"internal/limit":       {"internal/audit"},
 	"internal/login":       {"internal/breakglass", "internal/rollout"},

@@ -35,6 +35,7 @@ const (
 	EndSessions   Act = "end-sessions"   //
 	ResetPassword Act = "reset-password" // send a link; nobody ever sees a password
 	ResetFactor   Act = "reset-factor"   // grant a new set-up
+	Certify       Act = "certify"        // issue a certificate for a device, and send it
 	Approve       Act = "approve"        // be the second to say yes to a reset
 	Exempt        Act = "exempt"         // let in without one kind for a time, by two (break-glass)
 )
@@ -98,6 +99,8 @@ var Rules = []Rule{
 		"what staff do is looked at by others"},
 	{[]Role{Agent, Supervisor, Owner}, manage, Customer, customers,
 		"the help desk stands in where no administrator can"},
+	{[]Role{Agent, Supervisor, Owner}, []Act{Certify}, Customer, customers,
+		"certificates come from the operator: a customer's administrator neither issues nor sees one (REQ A11)"},
 	{[]Role{Supervisor, Owner}, []Act{Delete, Approve}, Customer, customers,
 		"what cannot be undone, or needs two, takes a second and higher role"},
 	{[]Role{Supervisor, Owner}, []Act{Exempt}, Customer, []Role{Member},

@@ -60,7 +60,7 @@ func message(r directory.Realm, template, lang string) Message {
 			"reason": "New phone, the old one was handed in", "left": "8", "why": "factor", "from": "2026-11-21T10:14:00Z",
 			"until": "2026-11-22T09:14:00Z", "rollout": "A second step", "about-rollout": "From spring on you show a code from your phone as well.",
 			"not_me": r.Origin + "/not-me/018f2b7c-0000-7000-8000-000000000001.7zk2m4q9xt1b3c5d7e9f0g2h4j", "factor": "Work phone", "kind": "totp", "name": "Cleo Sample", "address": "cleo@customer.example",
-			"role": "administrator", "device_network": "198.51.100.20", "device_browser": "Safari on iOS", "version": "2026-01", "language": lang, "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+			"role": "administrator", "certificate": "Laptop in the office", "contact": "Mira Example", "device_network": "198.51.100.20", "device_browser": "Safari on iOS", "version": "2026-01", "language": lang, "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		},
 	}
 }

@@ -39,6 +39,11 @@ var templates = map[string]shape{
 	"terms-declined":      {To: "/console/people", Facts: []string{"person", "version", "when", "where"}, Subject: true, Why: "console"},
 	"address-already":     {To: "/signin", Why: "invited"},
 
+	"certificate-file":      {Link: "link", Facts: []string{"certificate", "contact", "until"}, Why: "safety"},
+	"certificate-fetched":   {Notice: true, Facts: []string{"certificate", "when", "where"}, Why: "safety"},
+	"certificate-withdrawn": {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
+	"certificate-contact":   {To: "/console/people", Facts: []string{"person", "certificate", "who", "when"}, Why: "console"},
+
 	"request-asked":        {To: "/help/requests", Facts: []string{"number", "about", "when", "where"}, Why: "asked-help"},
 	"request-opened":       {Link: "cancel", Stop: true, Facts: []string{"who", "reason", "number", "when", "where"}, Why: "safety"},
 	"request-checked":      {Link: "cancel", Stop: true, Facts: []string{"who", "number", "when"}, Why: "safety"},

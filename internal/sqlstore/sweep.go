@@ -45,6 +45,11 @@ var sweeps = []struct {
 	{statement(`DELETE FROM rollout_delay WHERE (realm, rollout, person) IN (SELECT realm, rollout, person FROM rollout_delay
 		WHERE last <= $1 LIMIT $2)`), helpKept},
 	{statement(`DELETE FROM activation WHERE id IN (SELECT id FROM activation WHERE created <= $1 LIMIT $2)`), explained},
+	{statement(`UPDATE parcel SET file = NULL, password = NULL, state = 'ended', version = version + 1
+		WHERE id IN (SELECT id FROM parcel WHERE until <= $1 AND state = 'ready' LIMIT $2)`), 0},
+	{statement(`UPDATE parcel SET password = NULL, version = version + 1
+		WHERE id IN (SELECT id FROM parcel WHERE until <= $1 AND password IS NOT NULL LIMIT $2)`), explained}, // a file fetched late is opened later
+	{statement(`DELETE FROM parcel WHERE id IN (SELECT id FROM parcel WHERE until <= $1 LIMIT $2)`), parcelsKept},
 
 	{statement(`DELETE FROM oidc_key WHERE (realm, id) IN (SELECT realm, id FROM oidc_key WHERE ends <> 0 AND ends <= $1 LIMIT $2)`), 0},
 	{statement(`DELETE FROM oidc_request WHERE id IN (SELECT id FROM oidc_request WHERE expires <= $1 LIMIT $2)`), explained},

@@ -1,0 +1,270 @@
+package handover
+
+import (
+	"context"
+	"time"
+	"unicode/utf8"
+
+	"doorward/internal/audit"
+	"doorward/internal/certify"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/keyfile"
+	"doorward/internal/login"
+	"doorward/internal/pki"
+	"doorward/internal/secret"
+)
+
+// Waiting is a parcel as its owner sees it behind the link.
+type Waiting struct {
+	Parcel  keyfile.Parcel // without what is sealed
+	Person  directory.Person
+	Contact directory.Person
+}
+
+// File is what a device takes.
+type File struct {
+	Name  string
+	Type  string // media type
+	Bytes []byte
+}
+
+// Peek shows what a link leads to. It changes nothing.
+//
+// Errors: fault.NotFound "link-unknown"; fault.Expired "link-expired" when it is too late, and fault.Expired "parcel-fetched",
+// "parcel-ended" when the file is gone; the parcel comes with the latter three.
+func (s *Service) Peek(ctx context.Context, realm, link string) (w Waiting, err error) {
+	err = s.Store.Read(ctx, func(tx Tx) error {
+		w, err = s.waiting(tx, realm, link)
+		w.Parcel.File, w.Parcel.Password = nil, nil
+		return err
+	})
+	return w, err
+}
+
+func (s *Service) waiting(tx Tx, realm, link string) (w Waiting, err error) {
+	link, ok := secret.CanonicalTyped(link)
+	if !ok {
+		return w, fault.New(fault.NotFound, "link-unknown")
+	}
+	p, err := tx.ParcelByLink(realm, s.hash(link))
+	if fault.Of(err, fault.NotFound) {
+		return w, fault.New(fault.NotFound, "link-unknown")
+	}
+	if err != nil {
+		return w, err
+	}
+	w.Parcel = p
+	if w.Person, err = tx.Person(p.Realm, p.Person); err != nil {
+		return w, err
+	}
+	if w.Contact, err = tx.Person(p.Realm, p.Contact); err != nil && !fault.Of(err, fault.NotFound) {
+		return w, err
+	}
+	c, err := tx.Certificate(p.Realm, p.Certificate)
+	if err != nil && !fault.Of(err, fault.NotFound) {
+		return w, err
+	}
+	switch {
+	case p.State == keyfile.Fetched:
+		return w, fault.New(fault.Expired, "parcel-fetched")
+	case p.State == keyfile.Ended || w.Person.State.Shut() || !c.Live(s.Clock()): // revoked elsewhere
+		return w, fault.New(fault.Expired, "parcel-ended")
+	case !p.Open(s.Clock()):
+		return w, fault.New(fault.Expired, "link-expired")
+	}
+	return w, nil
+}
+
+// Fetch gives out the file, once, and erases it. Errors are those of Peek; of many who fetch at once one gets the file.
+func (s *Service) Fetch(ctx context.Context, c login.Caller, link string) (f File, w Waiting, err error) {
+	now := s.Clock()
+	err = s.Store.Write(ctx, func(tx Tx) error {
+		if w, err = s.waiting(tx, c.Realm, link); err != nil {
+			return err
+		}
+		p := w.Parcel
+		file, err := s.Ring.Open(place(p, "file"), p.File)
+		if err != nil {
+			return err
+		}
+		if err := tx.FetchParcel(p, now); err != nil {
+			if fault.Of(err, fault.Conflict) {
+				return fault.New(fault.Expired, "parcel-fetched")
+			}
+			return err
+		}
+		realm, err := s.Realms.Realm(c.Realm)
+		if err != nil {
+			return err
+		}
+		f = File{Name: keyfile.Name(p.Realm, p.Year, "p12"), Type: keyfile.PKCS12Type, Bytes: file}
+		if err := tx.Audit(audit.Event{
+			Realm: p.Realm, At: now, Type: "certificate.fetched", Actor: p.Person, Person: p.Person, Organization: w.Person.Organization,
+			Network: c.Network, Browser: c.Agent, Data: history(p),
+		}); err != nil {
+			return err
+		}
+		return tx.Enqueue(login.Notice(realm.Realm, w.Person, w.Person, "certificate-fetched", now, c.Network, c.Agent,
+			map[string]string{"certificate": p.Device}))
+	})
+	w.Parcel.File, w.Parcel.Password = nil, nil
+	if err != nil {
+		return File{}, w, err
+	}
+	s.count("fetched")
+	return f, w, nil
+}
+
+// Say shows the password of a file to the contact, once, and erases it.
+//
+// Errors: fault.NotFound for who may not see the person; fault.Forbidden "contact-only" for anybody but the contact;
+// fault.Expired "password-said", "parcel-ended".
+func (s *Service) Say(ctx context.Context, by login.By, id string) (password secret.Text, p keyfile.Parcel, err error) {
+	now := s.Clock()
+	err = s.Store.Write(ctx, func(tx Tx) error {
+		var who directory.Person
+		if p, who, err = s.parcel(tx, by, directory.SeeHistory, id); err != nil {
+			return err
+		}
+		switch {
+		case by.Person.ID != p.Contact || by.Person.ID == p.Person:
+			return fault.New(fault.Forbidden, "contact-only")
+		case p.State == keyfile.Ended:
+			return fault.New(fault.Expired, "parcel-ended")
+		case len(p.Password) == 0:
+			return fault.New(fault.Expired, "password-said")
+		}
+		plain, err := s.Ring.Open(place(p, "password"), p.Password)
+		if err != nil {
+			return err
+		}
+		if err := tx.SayParcel(p, now); err != nil {
+			if fault.Of(err, fault.Conflict) {
+				return fault.New(fault.Expired, "password-said")
+			}
+			return err
+		}
+		password = secret.Text(plain)
+		return tx.Audit(by.EventAbout(who, now, "certificate.password-said", "", history(p)))
+	})
+	p.File, p.Password = nil, nil
+	if err != nil {
+		return "", p, err
+	}
+	s.count("said")
+	return password, p, nil
+}
+
+// parcel loads a parcel and its person, and asks whether the actor may do the act to them.
+func (s *Service) parcel(tx Tx, by login.By, act directory.Act, id string) (p keyfile.Parcel, who directory.Person, err error) {
+	if p, err = tx.Parcel(by.Person.Realm, id); err != nil {
+		return p, who, err
+	}
+	if who, err = tx.Person(p.Realm, p.Person); err != nil {
+		return p, who, err
+	}
+	return p, who, directory.May(by.Person, act, who)
+}
+
+// Resend mails a new link to the same file, and the old one dies. Errors: what directory.May returns; fault.Expired
+// "parcel-fetched", "parcel-ended"; fault.Throttled "too-many-links" after five.
+func (s *Service) Resend(ctx context.Context, by login.By, id string) (p keyfile.Parcel, err error) {
+	now := s.Clock()
+	err = s.Store.Write(ctx, func(tx Tx) error {
+		var who, contact directory.Person
+		if p, who, err = s.parcel(tx, by, directory.Certify, id); err != nil {
+			return err
+		}
+		switch {
+		case p.State == keyfile.Fetched:
+			return fault.New(fault.Expired, "parcel-fetched")
+		case p.State != keyfile.Ready:
+			return fault.New(fault.Expired, "parcel-ended")
+		case p.Sent >= linksMost:
+			return fault.New(fault.Throttled, "too-many-links")
+		}
+		if contact, err = tx.Person(p.Realm, p.Contact); err != nil {
+			return err
+		}
+		link := secret.Typed()
+		p.Until = now.Add(LinkLife)
+		if err := tx.SendParcel(p, s.hash(link), p.Until); err != nil {
+			return err
+		}
+		if err := tx.Enqueue(s.letter(by, who, contact, p, link, now)); err != nil {
+			return err
+		}
+		return tx.Audit(by.EventAbout(who, now, "certificate.sent", "again", history(p)))
+	})
+	p.File, p.Password = nil, nil
+	return p, err
+}
+
+const linksMost = 5
+
+// Withdraw ends a parcel and revokes its certificate, whether the file was fetched or not: one commit. Errors: what
+// directory.May returns, fault.Invalid "reason-short" (reason); fault.Conflict "stale"; what the issuer returns.
+func (s *Service) Withdraw(ctx context.Context, by login.By, id, reason string) (p keyfile.Parcel, err error) {
+	now := s.Clock()
+	if reason = directory.Line(reason); utf8.RuneCountInString(reason) < reasonLeast {
+		return p, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	}
+	var who directory.Person
+	err = s.Store.Read(ctx, func(tx Tx) (err error) {
+		p, who, err = s.parcel(tx, by, directory.Certify, id)
+		return err
+	})
+	if err != nil {
+		return p, err
+	}
+	done := false
+	end := func(tx Tx) (err error) {
+		done = true
+		if p, who, err = s.parcel(tx, by, directory.Certify, id); err != nil {
+			return err
+		}
+		if err := tx.EndParcel(p); err != nil {
+			return err
+		}
+		args := map[string]string{"certificate": p.Device}
+		if err := tx.Enqueue(by.NoticeTo(who, now, "certificate-withdrawn", args)); err != nil {
+			return err
+		}
+		return tx.Audit(by.EventAbout(who, now, "certificate.withdrawn", reason, history(p)))
+	}
+	err = s.Issuer.Revoke(ctx, certify.Changed{
+		Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, Organization: who.Organization, By: actor(by),
+		Stored: func(tx certify.Tx, _ pki.Certificate) error { return within(tx, end) },
+	})
+	if err == nil && !done { // it was revoked before, and what travels is worth nothing: that it ends is all that is left
+		err = s.Store.Write(ctx, end)
+	}
+	p.File, p.Password, p.Link = nil, nil, nil
+	if err == nil {
+		s.count("withdrawn")
+	}
+	return p, err
+}
+
+// Of returns what travels or travelled to a person, newest first, without what is sealed. Errors: what directory.May returns.
+func (s *Service) Of(ctx context.Context, by login.By, person string) (all []keyfile.Parcel, err error) {
+	err = s.Store.Read(ctx, func(tx Tx) error {
+		who, err := tx.Person(by.Person.Realm, person)
+		if err != nil {
+			return err
+		}
+		if err := directory.May(by.Person, directory.SeeHistory, who); err != nil {
+			return err
+		}
+		all, err = tx.ParcelsOf(who.Realm, who.ID, listed)
+		return err
+	})
+	for i := range all {
+		all[i].File, all[i].Password, all[i].Link = nil, nil, nil
+	}
+	return all, err
+}
+
+// Late reports whether a parcel's link has ended without anybody fetching the file.
+func Late(p keyfile.Parcel, now time.Time) bool { return p.State == keyfile.Ready && !p.Open(now) }

@@ -1,0 +1,42 @@
+package keyfile
+
+import "time"
+
+// State is where a parcel stands.
+type State string
+
+// The states. Ready: the file waits to be fetched. Fetched: its owner has it, nobody else can. Ended: it was withdrawn, or
+// nobody came in time.
+const (
+	Ready   State = "ready"
+	Fetched State = "fetched"
+	Ended   State = "ended"
+)
+
+// Parcel is a file with a key on its way to its owner, and the file's password on its way to their contact. The two never
+// meet on one channel (REQ A12, A13), and each is there once: what was fetched or said is gone from the database in the
+// statement that gives it out (REQ A16, SEC C-8).
+type Parcel struct {
+	ID          string
+	Realm       string
+	Certificate string // id of the certificate inside
+	Person      string // who fetches the file
+	Contact     string // the staff member who is shown the password, and nobody else
+	Sender      string // the staff member who issued it
+	Target      Target
+	Device      string // the device's name, as the person reads it
+	Year        int    // when the certificate ends, for the file's name
+	File        []byte // sealed; empty once it was fetched, or the parcel ended
+	Password    []byte // sealed; empty once it was said, or the parcel ended
+	Link        []byte // keyed hash of the link's secret; a new link replaces it
+	Sent        int    // how many links there were
+	State       State
+	Created     time.Time
+	Until       time.Time // the link's end; the file goes with it
+	Fetched     time.Time
+	Said        time.Time // when the contact was shown the password
+	Version     int64
+}
+
+// Open reports whether the file can be fetched at a moment.
+func (p Parcel) Open(now time.Time) bool { return p.State == Ready && now.Before(p.Until) }

@@ -1,0 +1,82 @@
+package sqlstore
+
+import (
+	"time"
+
+	"doorward/internal/keyfile"
+)
+
+// Rules of parcels: the statement that says a file was fetched, or a password said, empties it, and finds only what nobody
+// took before. Of many who take it at once one does. What nobody fetched in time is emptied by the sweep.
+
+const parcelColumns = `id, realm, certificate, person, contact, sender, target, device, year, file, password, link, sent, state, created, until,
+	fetched, said, version`
+
+var (
+	insertParcel = statement(`INSERT INTO parcel (` + parcelColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`)
+	selectParcel       = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND id = $2`)
+	selectParcelByLink = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND link = $2`)
+	selectParcelsOf    = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND person = $2 ORDER BY id DESC LIMIT $3`)
+	fetchParcel        = statement(`UPDATE parcel SET file = NULL, state = 'fetched', fetched = $3, version = version + 1
+		WHERE realm = $1 AND id = $2 AND state = 'ready' AND until > $3 AND version = $4`)
+	sayParcel = statement(`UPDATE parcel SET password = NULL, said = $3, version = version + 1
+		WHERE realm = $1 AND id = $2 AND password IS NOT NULL AND version = $4`)
+	sendParcel = statement(`UPDATE parcel SET link = $3, sent = sent + 1, until = $4, version = version + 1
+		WHERE realm = $1 AND id = $2 AND state = 'ready' AND version = $5`)
+	endParcel = statement(`UPDATE parcel SET file = NULL, password = NULL, state = CASE WHEN state = 'ready' THEN 'ended' ELSE state END,
+		version = version + 1 WHERE realm = $1 AND id = $2 AND version = $3`)
+	existsParcel = statement(`SELECT 1 FROM parcel WHERE id = $1`)
+)
+
+func scanParcel(_ *Tx, r row) (p keyfile.Parcel, err error) {
+	err = r.Scan(&p.ID, &p.Realm, &p.Certificate, &p.Person, &p.Contact, &p.Sender, &p.Target, &p.Device, &p.Year, &p.File, &p.Password, &p.Link,
+		&p.Sent, &p.State, stamp{&p.Created}, stamp{&p.Until}, stamp{&p.Fetched}, stamp{&p.Said}, &p.Version)
+	return p, err
+}
+
+// AddParcel adds a parcel. It fails with fault.Exists where the certificate travels already.
+func (t *Tx) AddParcel(p keyfile.Parcel) error {
+	return t.insert(insertParcel, p.ID, p.Realm, p.Certificate, p.Person, p.Contact, p.Sender, p.Target, p.Device, p.Year, p.File, p.Password, p.Link,
+		p.Sent, p.State, millis(p.Created), millis(p.Until), millis(p.Fetched), millis(p.Said), p.Version)
+}
+
+// Parcel finds a parcel of a realm.
+func (t *Tx) Parcel(realm, id string) (keyfile.Parcel, error) {
+	return one(t, scanParcel, selectParcel, realm, id)
+}
+
+// ParcelByLink finds the parcel that a link leads to, by the keyed hash of its secret.
+func (t *Tx) ParcelByLink(realm string, link []byte) (keyfile.Parcel, error) {
+	return one(t, scanParcel, selectParcelByLink, realm, link)
+}
+
+// ParcelsOf returns the newest parcels of a person.
+func (t *Tx) ParcelsOf(realm, person string, limit int) ([]keyfile.Parcel, error) {
+	return list(t, scanParcel, selectParcelsOf, realm, person, limited(limit))
+}
+
+// FetchParcel says that the file was fetched, and empties it. It fails with fault.Conflict "stale" when somebody was
+// faster, or it is too late.
+func (t *Tx) FetchParcel(p keyfile.Parcel, at time.Time) error {
+	return t.update(existsParcel, p.ID, fetchParcel, p.Realm, p.ID, millis(at), p.Version)
+}
+
+// SayParcel says that the contact was shown the password, and empties it. It fails with fault.Conflict "stale" when it
+// was shown before.
+func (t *Tx) SayParcel(p keyfile.Parcel, at time.Time) error {
+	return t.update(existsParcel, p.ID, sayParcel, p.Realm, p.ID, millis(at), p.Version)
+}
+
+// SendParcel gives the parcel another link, which makes the one before worthless.
+func (t *Tx) SendParcel(p keyfile.Parcel, link []byte, until time.Time) error {
+	return t.update(existsParcel, p.ID, sendParcel, p.Realm, p.ID, link, millis(until), p.Version)
+}
+
+// EndParcel empties a parcel: nobody fetches it or is shown its password any more.
+func (t *Tx) EndParcel(p keyfile.Parcel) error {
+	return t.update(existsParcel, p.ID, endParcel, p.Realm, p.ID, p.Version)
+}
+
+// parcelsKept is how long a parcel's row stays after its link has ended, to say what became of it.
+const parcelsKept = 2 * 365 * day
