@@ -218,7 +218,7 @@ func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdes
 			continue
 		}
 		if err := tx.Enqueue(by.NoticeTo(o, now, "request-second", map[string]string{
-			"number": r.Number, "name": p.Name, "address": p.Address, "reason": r.Reason,
+			"number": r.Number, "name": p.Name, "address": named(o, p, p.Address), "reason": r.Reason,
 		})); err != nil {
 			return err
 		}
@@ -300,7 +300,7 @@ func (s *Requests) alarm(tx RequestTx, by login.By, p directory.Person, r helpde
 		}
 		for _, o := range people {
 			if err := tx.Enqueue(by.NoticeTo(o, now, "request-alarm", map[string]string{
-				"number": r.Number, "name": p.Name, "address": p.Address,
+				"number": r.Number, "name": p.Name, "address": named(o, p, p.Address),
 			})); err != nil {
 				return err
 			}

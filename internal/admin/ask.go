@@ -105,8 +105,8 @@ func (f *Form) tidy() error {
 	return nil
 }
 
-// task tells the administrators of a person's organization that somebody asked; where there is nobody to tell, one decoy
-// goes the same way.
+// task tells the administrators of a person's organization that somebody asked, and its account manager where there is no
+// administrator (REQ B48b); where there is nobody to tell, one decoy goes the same way.
 func (s *Requests) task(tx RequestTx, realm *login.Realm, p directory.Person, r helpdesk.Request, c login.Caller, now time.Time) error {
 	var admins []directory.Person
 	var err error
@@ -115,17 +115,40 @@ func (s *Requests) task(tx RequestTx, realm *login.Realm, p directory.Person, r 
 			return err
 		}
 	}
-	if admins = slices.DeleteFunc(admins, func(a directory.Person) bool { return a.ID == p.ID }); len(admins) == 0 {
+	if admins = slices.DeleteFunc(admins, func(a directory.Person) bool { return a.ID == p.ID }); len(admins) == 0 && p.ID != "" && !p.Role.Staff() {
+		manager, err := AccountManager(tx, p)
+		if err != nil {
+			return err
+		}
+		if manager.ID != "" {
+			admins = append(admins, manager)
+		}
+	}
+	if len(admins) == 0 {
 		admins = []directory.Person{{Realm: realm.ID, Language: realm.Languages[0]}}
 	}
 	for _, a := range admins {
 		if err := tx.Enqueue(login.Notice(realm.Realm, a, p, "request-task", now, c.Network, c.Agent, map[string]string{
-			"number": r.Number, "name": p.Name, "address": r.Address, "why": string(r.Why),
+			"number": r.Number, "name": p.Name, "address": named(a, p, r.Address), "why": string(r.Why),
 		})); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// AccountManager is the staff member who looks after somebody's organization: whom its people turn to where no administrator
+// can help. Zero for none, and for one who is not at work.
+func AccountManager(tx PeopleTx, p directory.Person) (manager directory.Person, err error) {
+	org, err := tx.Organization(p.Realm, p.Organization)
+	if err != nil || org.Manager == "" {
+		return manager, err
+	}
+	manager, err = tx.Person(p.Realm, org.Manager)
+	if fault.Of(err, fault.NotFound) || err == nil && (!manager.Role.Staff() || manager.State != directory.Active) {
+		return directory.Person{}, nil
+	}
+	return manager, err
 }
 
 // AskFor takes the request form of somebody who is signed in. Errors are those of Ask but for
@@ -350,7 +373,7 @@ func (s *Requests) freeze(tx RequestTx, by login.By, d Denial, now time.Time) (s
 			continue
 		}
 		if err := tx.Enqueue(by.NoticeTo(o, now, "account-frozen-console", map[string]string{
-			"number": r.Number, "name": p.Name, "address": p.Address,
+			"number": r.Number, "name": p.Name, "address": named(o, p, p.Address),
 		})); err != nil {
 			return "", err
 		}
@@ -363,16 +386,19 @@ func Shut(tx PeopleTx, p directory.Person, why string, now time.Time) (sessions 
 	if sessions, err = tx.EndSessions(p.Realm, p.ID, "", why, now); err != nil {
 		return sessions, err
 	}
+	tx.Bump()
+	return sessions, VoidLinks(tx, p, now)
+}
+
+// VoidLinks ends every link that somebody got by mail, and their open flows.
+func VoidLinks(tx PeopleTx, p directory.Person, now time.Time) error {
 	for _, k := range []authn.Kind{authn.Invite, authn.Mail} {
 		if _, err := tx.VoidOneTimes(p.Realm, p.ID, k, "", now); err != nil {
-			return sessions, err
+			return err
 		}
 	}
-	if _, err := tx.VoidFlows(p.Realm, p.ID, ""); err != nil {
-		return sessions, err
-	}
-	tx.Bump()
-	return sessions, nil
+	_, err := tx.VoidFlows(p.Realm, p.ID, "")
+	return err
 }
 
 func is(err error, code string) bool { f := fault.As(err); return f != nil && f.Code == code }

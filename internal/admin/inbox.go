@@ -66,6 +66,15 @@ func (s *Requests) List(ctx context.Context, by login.By, closed bool, before st
 			if item.Who.ID == by.Person.ID || item.Who.ID != "" && directory.May(by.Person, directory.SeeHistory, item.Who) != nil {
 				continue
 			}
+			if item.Who.ID != "" {
+				hide, err := veils(tx, by, item.Who, helpdesk.Request{})
+				if err != nil {
+					return err
+				}
+				if hide {
+					item.veil()
+				}
+			}
 			box.Items = append(box.Items, item)
 		}
 		return nil
@@ -110,6 +119,8 @@ func (s *Requests) item(tx RequestTx, by login.By, r helpdesk.Request, now time.
 // Case is everything that somebody who decides about a request looks at.
 type Case struct {
 	Item
+	Veiled    bool // what a caller could be asked for is left out: the actor has not begun to check
+	MayBegin  bool
 	Rules     []directory.CheckRule // the checklist
 	Missing   []string              // checks that have to pass before the actor can approve
 	Need      helpdesk.Need         // as if the actor approved now
@@ -203,7 +214,15 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 		if c.Timeline, err = tx.Events(audit.Query{Realm: r.Realm, Person: c.Who.ID, Limit: 40}); err != nil {
 			return err
 		}
-		return s.decision(tx, by, &c, now)
+		if err := s.decision(tx, by, &c, now); err != nil {
+			return err
+		}
+		hide, err := veils(tx, by, c.Who, r)
+		if hide {
+			c.veil()
+			c.MayBegin = able && r.Person != "" && !r.Over(now)
+		}
+		return err
 	})
 	return c, err
 }

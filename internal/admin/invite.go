@@ -39,46 +39,60 @@ func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (direct
 	if err != nil {
 		return p, err
 	}
-	realm, err := s.Realms.Realm(by.Person.Realm)
-	if err != nil {
-		return p, err
-	}
 	var refused error
-	err = s.Store.Write(ctx, func(tx PeopleTx) error {
-		refused = nil
-		org, err := tx.Organization(p.Realm, p.Organization)
-		if err != nil {
-			return err
-		}
-		if err := directory.MayInvite(by.Person, p.Role, org); err != nil {
-			return err
-		}
-		ok, retry, err := tx.Reserve("invite:"+by.Person.Realm+":"+by.Person.ID, 200, 24*time.Hour, now)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fault.New(fault.Throttled, "too-many-invitations").After(retry)
-		}
-		if refused, err = s.taken(tx, by, p, now); refused != nil || err != nil {
-			return err
-		}
-		if err := tx.AddPerson(p); err != nil {
-			if fault.Of(err, fault.Exists) {
-				return fault.New(fault.Exists, "address-taken").In("email")
-			}
-			return err
-		}
-		e := by.EventAbout(p, now, "person.added", "", map[string]string{"name": p.Name, "role": string(p.Role)})
-		if err := tx.Audit(e); err != nil {
-			return err
-		}
-		return login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, in.Show, false))
+	err = s.Store.Write(ctx, func(tx PeopleTx) (err error) {
+		refused, err = s.invite(tx, by, p, in.Show, now)
+		return err
 	})
 	if err == nil {
 		err = refused
 	}
 	return p, err
+}
+
+// InviteIn is Invite within a transaction that does more. refused is why the address cannot be used: then nothing but the
+// attempt is kept, unless the caller undoes that as well.
+func (s *People) InviteIn(tx PeopleTx, by login.By, in Invitation, now time.Time) (p directory.Person, refused, err error) {
+	if p, err = s.newPerson(by, in, now); err != nil {
+		return p, nil, err
+	}
+	refused, err = s.invite(tx, by, p, in.Show, now)
+	return p, refused, err
+}
+
+func (s *People) invite(tx PeopleTx, by login.By, p directory.Person, show func(string), now time.Time) (refused, err error) {
+	realm, err := s.Realms.Realm(by.Person.Realm)
+	if err != nil {
+		return nil, err
+	}
+	org, err := tx.Organization(p.Realm, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	if err := directory.MayInvite(by.Person, p.Role, org); err != nil {
+		return nil, err
+	}
+	ok, retry, err := tx.Reserve("invite:"+by.Person.Realm+":"+by.Person.ID, 200, 24*time.Hour, now)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fault.New(fault.Throttled, "too-many-invitations").After(retry)
+	}
+	if refused, err = s.taken(tx, by, p, now); refused != nil || err != nil {
+		return refused, err
+	}
+	if err := tx.AddPerson(p); err != nil {
+		if fault.Of(err, fault.Exists) {
+			return nil, fault.New(fault.Exists, "address-taken").In("email")
+		}
+		return nil, err
+	}
+	e := by.EventAbout(p, now, "person.added", "", map[string]string{"name": p.Name, "role": string(p.Role)})
+	if err := tx.Audit(e); err != nil {
+		return nil, err
+	}
+	return nil, login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, show, false))
 }
 
 func (s *People) newPerson(by login.By, in Invitation, now time.Time) (directory.Person, error) {

@@ -36,6 +36,7 @@ type PeopleTx interface {
 	CredentialsOf(realm string, people []string) ([]authn.Credential, error)
 	Helped(realm string, people []string) ([]string, error)
 	OneTimes(realm, person string, kind authn.Kind) ([]authn.OneTime, error)
+	CallerCheckBegun(realm, request, agent string) (bool, error)
 	StaffOrganization(realm string) (directory.Organization, error)
 	Organizations(realm, afterName, afterID string, limit int) ([]directory.Organization, error)
 	Events(audit.Query) ([]audit.Event, error)
@@ -119,9 +120,16 @@ func (s *People) List(ctx context.Context, by login.By, q Query) (Page, error) {
 		if page.People, err = s.listed(tx, f.Realm, people); err != nil {
 			return err
 		}
-		for _, p := range page.People {
+		for i, p := range page.People {
 			if p.State == directory.Invited {
 				page.Incomplete++
+			}
+			hide, err := veils(tx, by, p.Person, helpdesk.Request{})
+			if err != nil {
+				return err
+			}
+			if hide {
+				page.People[i].veil()
 			}
 		}
 		if by.Person.Role == directory.Administrator {
@@ -204,6 +212,7 @@ func stage(tx PeopleTx, p directory.Person, kinds []authn.Kind) (directory.Stage
 // Detail is one person's page.
 type Detail struct {
 	Listed
+	Veiled      bool // what a caller could be asked for is left out: no check of a caller has begun
 	Steps       []Step
 	Timeline    []audit.Event
 	Mails       []mail.Message
@@ -250,6 +259,15 @@ func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, er
 			return err
 		}
 		d.Listed = some[0]
+		hide, err := veils(tx, by, p, helpdesk.Request{})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if hide {
+				d.veil()
+			}
+		}()
 		invited := p.State == directory.Invited
 		d.MayInvite = invited && directory.May(by.Person, directory.Invite, p) == nil
 		d.MayWithdraw = invited && directory.May(by.Person, directory.Withdraw, p) == nil
@@ -274,7 +292,11 @@ func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, er
 		if err != nil {
 			return err
 		}
-		return s.standing(tx, by, p, &d)
+		if err := s.standing(tx, by, p, &d); err != nil {
+			return err
+		}
+		hide, err = veils(tx, by, p, d.Live)
+		return err
 	})
 	return d, err
 }

@@ -44,6 +44,7 @@ type PolicyOf interface {
 type RequestTx interface {
 	PeopleTx
 	AddHelpRequest(helpdesk.Request) error
+	BeginCallerCheck(realm, request, agent string, now time.Time) (fresh bool, err error)
 	HelpRequestsOf(realm, person string, limit int) ([]helpdesk.Request, error)
 	HelpInbox(realm, organization, before string, limit int) ([]helpdesk.Request, error)
 	HelpClosed(realm, organization, before string, limit int) ([]helpdesk.Request, error)
@@ -327,6 +328,7 @@ func (s *Requests) tell(tx RequestTx, by login.By, p directory.Person, template 
 		if o.ID == by.Person.ID || o.ID == p.ID {
 			continue
 		}
+		args["address"] = named(o, p, p.Address)
 		if err := tx.Enqueue(by.NoticeTo(o, now, template+"-console", args)); err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ var Plan = map[string]Room{
 		"internal/helpdesk", "internal/limit", "internal/mail", "internal/memory", "internal/rollout", "internal/secret", "internal/session",
 	}},
 	"internal/roster": {cases, []string{
-		"internal/admin", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
+		"internal/admin", "internal/audit", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
 	}},
 	"internal/rollout": {cases, []string{"internal/authn", "internal/directory", "internal/fault", "internal/mail"}},
 	"internal/selfservice": {cases, []string{

@@ -180,6 +180,11 @@ func MayOrganize(actor Person) bool {
 	return actor.State == Active && slices.Contains([]Role{Agent, Supervisor, Owner}, actor.Role)
 }
 
+// MayStand reports whether actor may shut a customer's whole organization out, and let it in again.
+func MayStand(actor Person) bool {
+	return actor.State == Active && slices.Contains([]Role{Supervisor, Owner}, actor.Role)
+}
+
 // MayHandle reports whether somebody may do an act about a request that names no person. who has its address; where nobody
 // has, it is for those who look after customers.
 func MayHandle(by Person, act Act, who Person) error {

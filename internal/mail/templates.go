@@ -76,6 +76,9 @@ var templates = map[string]shape{
 	"exemption-started-console": {To: exemptions, Facts: []string{"person", "exempt", "until", "who", "reason", "when"}, Subject: true, Why: "console"},
 	"exemption-used-console":    {To: exemptions, Facts: []string{"person", "exempt", "until", "when", "where"}, Subject: true, Why: "console"},
 	"exemption-ended-console":   {To: exemptions, Facts: []string{"person", "exempt", "who", "when"}, Subject: true, Why: "console"},
+	"organization-changed":      {To: "/account/administrators", Facts: []string{"who", "when"}, Subject: true, Why: "console"},
+	"organization-disabled":     {To: "/help/request", Facts: []string{"who", "reason", "when"}, Subject: true, Why: "console"},
+	"organization-enabled":      {To: "/console/people", Facts: []string{"who", "reason", "when"}, Subject: true, Why: "console"},
 
 	"request-task":              {To: inbox, Facts: []string{"person", "about", "number", "when", "where"}, Subject: true, Why: "console"},
 	"request-opened-console":    {To: inbox, Facts: asked, Subject: true, Why: "console"},

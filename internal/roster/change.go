@@ -14,14 +14,16 @@ import (
 	"doorward/internal/mail"
 )
 
-// Facts are what others may change about a person. The address is not among them, see Propose.
+// Facts are what others may change about a person. The address is not among them: it is its owner's
+// (REQ B80).
 type Facts struct {
-	Name     string
-	Language string
-	Zone     string // IANA name; empty for the realm's
-	Phone    string // number on file, as typed; empty for none
-	Contact  string // id of the staff member assigned, empty for none; only staff change it
-	Version  int64  // of the person that the form was made for
+	Name      string
+	Language  string
+	Zone      string // IANA name; empty for the realm's
+	Phone     string // number on file, as typed; empty for none
+	KeepPhone bool   // nothing is typed since it was not shown: the number stays
+	Contact   string // id of the staff member assigned, empty for none; only staff change it
+	Version   int64  // of the person that the form was made for
 }
 
 // Edit changes the facts about somebody and tells them. Changing nothing tells nobody.
@@ -52,6 +54,9 @@ func (s *Service) Edit(ctx context.Context, by login.By, id string, in Facts) (p
 		}
 		was := p
 		p.Name, p.Language, p.Zone, p.Phone = in.Name, in.Language, in.Zone, in.Phone
+		if in.KeepPhone {
+			p.Phone = was.Phone
+		}
 		if by.Person.Role.Staff() && in.Contact != was.Contact {
 			if err := colleague(tx, p.Realm, in.Contact, "contact"); err != nil {
 				return err

@@ -1,5 +1,5 @@
-// Package roster is who there is, as those who look after people change it: names and roles, who goes, which address is
-// somebody's, the organizations of customers, and many people at once from a file.
+// Package roster is who there is, as those who look after people change it: names and roles, who goes, and the organizations
+// of customers.
 //
 // The rules:
 //
@@ -7,7 +7,7 @@
 //     elsewhere answers like a missing one and who was demoted a moment ago does nothing more (SEC Z, REQ B86).
 //   - A form carries the version that it was made for: of two who change the same at once one does, the other looks again.
 //   - The last administrator of an organization and the last owner stay (REQ B49).
-//   - An address is changed by its owner alone, and both mailboxes say yes (REQ B80). Others propose.
+//   - An address is nobody's to change here: it is its owner's (REQ B80).
 //   - Everything is audited with its reason and told to the person by mail, in the same transaction (SEC H-7).
 package roster
 
@@ -33,15 +33,9 @@ type Tx interface {
 	EndAuthorizations(realm, person, client, why string, now time.Time) (int, error)
 
 	Customers(directory.OrganizationFilter) ([]directory.Organization, error)
+	OrganizationByName(realm, name string) (directory.Organization, error)
 	AddOrganization(directory.Organization) error
 	UpdateOrganization(directory.Organization) error
-
-	AddAddressChange(directory.AddressChange) error
-	AddressChange(realm, id string) (directory.AddressChange, error)
-	AddressChangesOf(realm, person string) ([]directory.AddressChange, error)
-	OpenAddressChange(realm, id, session string, now, expires time.Time) (directory.AddressChange, error)
-	ConfirmAddress(realm, id string, atNew bool, now time.Time) (directory.AddressChange, error)
-	CloseAddressChange(realm, id string, state directory.ChangeState, now time.Time) (directory.AddressChange, error)
 }
 
 // Store begins transactions.

@@ -167,6 +167,22 @@ func (s *Service) Administrators(ctx context.Context, by login.By) (people []dir
 	return people, err
 }
 
+// Manager is the staff member whom the people of an organization turn to where it has no administrator (REQ B48b); zero for
+// none, and for one who is not at work.
+func (s *Service) Manager(ctx context.Context, by login.By) (p directory.Person, err error) {
+	if by.Organization.Manager == "" {
+		return p, nil
+	}
+	err = s.Store.Read(ctx, func(tx Tx) error {
+		p, err = tx.Person(by.Person.Realm, by.Organization.Manager)
+		return err
+	})
+	if fault.Of(err, fault.NotFound) || err == nil && (!p.Role.Staff() || p.State != directory.Active) {
+		return directory.Person{}, nil
+	}
+	return p, err
+}
+
 // EndSession signs one of the person's own sessions out. It fails with fault.NotFound when it is not theirs or over.
 func (s *Service) EndSession(ctx context.Context, by login.By, id string) error {
 	now := s.Clock()

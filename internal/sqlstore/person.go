@@ -70,7 +70,6 @@ var deleteOf = []string{
 	statement(`DELETE FROM preference WHERE realm = $1 AND person = $2`),
 	statement(`DELETE FROM device WHERE realm = $1 AND person = $2`),
 	statement(`DELETE FROM oidc_consent WHERE realm = $1 AND person = $2`),
-	statement(`DELETE FROM address_change WHERE realm = $1 AND person = $2 AND state IN ('proposed', 'open')`),
 }
 
 // peopleTexts are the statements of one leading column: a list, a search by few letters, a search by many.

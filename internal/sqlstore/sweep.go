@@ -38,7 +38,6 @@ var sweeps = []struct {
 	{statement(`DELETE FROM help_request WHERE id IN (SELECT id FROM help_request WHERE closed <> 0 AND closed <= $1 LIMIT $2)`), helpKept},
 	{statement(`DELETE FROM pki_certificate WHERE id IN (SELECT id FROM pki_certificate WHERE not_after <= $1 LIMIT $2)`), certificatesKept},
 	{statement(`DELETE FROM caller_check WHERE (realm, request, agent) IN (SELECT realm, request, agent FROM caller_check WHERE at <= $1 LIMIT $2)`), explained},
-	{statement(`DELETE FROM address_change WHERE id IN (SELECT id FROM address_change WHERE expires <= $1 LIMIT $2)`), explained},
 	{statement(`DELETE FROM exemption WHERE id IN (SELECT id FROM exemption WHERE closed <> 0 AND closed <= $1 LIMIT $2)`), helpKept},
 	{statement(`DELETE FROM rollout_notice WHERE (realm, rollout, person, what) IN (SELECT realm, rollout, person, what FROM rollout_notice
 		WHERE sent <= $1 LIMIT $2)`), helpKept},

@@ -121,12 +121,14 @@ type AdministratorsPage struct {
 	web.View
 	Organization string
 	People       []directory.Person
-	Own          bool // the person is one of them
+	Own          bool             // the person is one of them
+	Manager      directory.Person // whom to turn to where there is no administrator, zero for nobody
 }
 
 var administratorsPage = web.Define(Pages, "administrators", web.Desk,
 	web.Sample("two", AdministratorsPage{View: sampleView("/account"), Organization: "Sample Works Ltd", People: []directory.Person{
 		{Name: "Clara Placeholder", Address: "c.placeholder@sampleworks.example"}, {Name: "Emil Template", Address: "e.template@sampleworks.example"}}}),
+	web.Sample("none, but somebody looks after them", AdministratorsPage{View: sampleView("/account"), Organization: "Sample Works Ltd", Manager: directory.Person{ID: "9", Name: "Hana Operator", Address: "h.operator@northline.example"}}),
 	web.Sample("none", AdministratorsPage{View: sampleView("/account"), Organization: "Sample Works Ltd"}))
 
 func (d *Door) administrators(w http.ResponseWriter, r *http.Request, by login.By) error {
@@ -136,6 +138,11 @@ func (d *Door) administrators(w http.ResponseWriter, r *http.Request, by login.B
 	}
 	p := AdministratorsPage{View: web.Signed(by, "/account"), Organization: by.Organization.Name, People: people, Own: by.Person.Role == directory.Administrator}
 	p.Back = "/account"
+	if len(people) == 0 {
+		if p.Manager, err = d.Self.Manager(r.Context(), by); err != nil {
+			return err
+		}
+	}
 	return administratorsPage.Show(w, r, p)
 }
 

@@ -21,6 +21,7 @@ type EditPage struct {
 	Zone      string
 	Zones     []web.Choice
 	Phone     string
+	Kept      bool         // a number is on file that the actor must not read: nothing typed leaves it
 	Staff     []web.Choice // who can be the contact; only for staff
 	Version   int64
 }
@@ -41,6 +42,7 @@ var editPage = web.Define(Pages, "edit", web.Console,
 	web.Sample("staff", sampleEdited(func(p *EditPage) {
 		p.Phone, p.Staff = "", []web.Choice{{Label: "Nobody"}, {Value: "9", Label: "Hana Operator", Current: true}}
 	})),
+	web.Sample("a number that is not shown", sampleEdited(func(p *EditPage) { p.Phone, p.Kept = "", true })),
 	web.Sample("no number", sampleEdited(func(p *EditPage) { p.Phone = "044 555" })).With(fault.New(fault.Invalid, "phone-invalid").In("phone")),
 	web.Sample("being helped", sampleEdit).With(fault.New(fault.Conflict, "phone-helped").In("phone")),
 	web.Sample("no name", sampleEdited(func(p *EditPage) { p.Name = "" })).With(fault.New(fault.Invalid, "name-missing").In("name")))
@@ -59,6 +61,9 @@ func (d *Door) editView(r *http.Request, by login.By) (EditPage, admin.Detail, e
 	}
 	v := web.From(r)
 	p := EditPage{View: frame, Row: row(one.Listed), Name: one.Name, Zone: one.Zone, Phone: one.Phone, Version: one.Version}
+	if p.Kept = one.Veiled && one.Phone != ""; p.Kept {
+		p.Phone = ""
+	}
 	if p.Zone == "" {
 		p.Zone = by.Realm.Zone
 	}
@@ -99,6 +104,7 @@ func (d *Door) edit(w http.ResponseWriter, r *http.Request, by login.By) error {
 		Name: r.PostFormValue("name"), Language: r.PostFormValue("language"), Zone: r.PostFormValue("zone"), Phone: r.PostFormValue("phone"),
 		Contact: r.PostFormValue("contact"), Version: version(r),
 	}
+	in.KeepPhone = in.Phone == "" && r.PostFormValue("keep") == "yes"
 	id := r.PathValue("person")
 	if _, err := d.Roster.Edit(r.Context(), by, id, in); err != nil {
 		p, _, later := d.editView(r, by)

@@ -5,6 +5,7 @@ package console
 import (
 	"embed"
 	"net/http"
+	"slices"
 
 	"doorward/internal/admin"
 	"doorward/internal/calls"
@@ -68,8 +69,20 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/calls/{call}/confirm": d.confirmCall,
 		"POST /console/people/{person}/calls/{call}/reject":  d.rejectCall,
 
+		"GET /console/organizations":                         d.organizations,
+		"GET /console/organizations/add":                     d.organizationFormPage,
+		"POST /console/organizations/add":                    d.organizationSave,
+		"GET /console/organizations/{organization}":          d.organization,
+		"GET /console/organizations/{organization}/edit":     d.organizationFormPage,
+		"POST /console/organizations/{organization}/edit":    d.organizationSave,
+		"GET /console/organizations/{organization}/disable":  d.organizationStandPage("disable"),
+		"POST /console/organizations/{organization}/disable": d.organizationStand("disable"),
+		"GET /console/organizations/{organization}/enable":   d.organizationStandPage("enable"),
+		"POST /console/organizations/{organization}/enable":  d.organizationStand("enable"),
+
 		"GET /console/requests":                    d.inbox,
 		"GET /console/requests/{request}":          d.request,
+		"POST /console/requests/{request}/begin":   d.begin,
 		"POST /console/requests/{request}/check":   d.check,
 		"POST /console/requests/{request}/approve": d.approve,
 		"POST /console/requests/{request}/refuse":  d.refuse,
@@ -86,7 +99,18 @@ func (d *Door) home(w http.ResponseWriter, r *http.Request, _ login.By) error {
 func (d *Door) view(r *http.Request, by login.By, current string) (web.View, error) {
 	v := web.From(r)
 	waiting, err := d.Requests.Waiting(r.Context(), by)
-	return frame(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current, waiting), err
+	shape := frame
+	if by.Person.Role.Staff() {
+		shape = staffFrame
+	}
+	return shape(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current, waiting), err
+}
+
+// staffFrame is the frame for staff, who look after organizations as well.
+func staffFrame(name, role, current string, waiting int) web.View {
+	v := frame(name, role, current, waiting)
+	v.Nav = slices.Insert(v.Nav, 1, web.NavItem{Href: "/console/organizations", Label: "console.nav.organizations", Icon: "globe", Current: current == "/console/organizations"})
+	return v
 }
 
 func frame(name, role, current string, waiting int) web.View {

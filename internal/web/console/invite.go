@@ -71,7 +71,7 @@ func (d *Door) inviteView(r *http.Request, by login.By, in admin.Invitation) (In
 }
 
 func (d *Door) invitePage(w http.ResponseWriter, r *http.Request, by login.By) error {
-	p, err := d.inviteView(r, by, admin.Invitation{})
+	p, err := d.inviteView(r, by, admin.Invitation{Organization: r.URL.Query().Get("organization")})
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,7 @@ type PeoplePage struct {
 	Organization string // empty: all of the realm
 	Staff        bool
 	Text         string
+	Within       string // id of the organization that a filter names
 	States       []web.Choice
 	Roles        []web.Choice
 	Filtered     bool
@@ -98,7 +99,7 @@ const mailTrouble = 10 * time.Minute
 
 func (d *Door) list(w http.ResponseWriter, r *http.Request, by login.By) error {
 	v, in := web.From(r), r.URL.Query()
-	q := admin.Query{Text: in.Get("q"), Role: directory.Role(in.Get("role")), AfterName: in.Get("name"), AfterID: in.Get("after")}
+	q := admin.Query{Text: in.Get("q"), Role: directory.Role(in.Get("role")), AfterName: in.Get("name"), AfterID: in.Get("after"), Organization: in.Get("organization")}
 	state := in.Get("state")
 	switch state {
 	case "stalled":
@@ -117,7 +118,7 @@ func (d *Door) list(w http.ResponseWriter, r *http.Request, by login.By) error {
 		return err
 	}
 	p := PeoplePage{View: frame, Organization: by.Organization.Name, Staff: page.StaffView, Text: q.Text, Only: page.Only,
-		Filtered: q.Text != "" || state != "" || q.Role != ""}
+		Filtered: q.Text != "" || state != "" || q.Role != "" || page.StaffView && q.Organization != "", Within: in.Get("organization")}
 	if p.Staff {
 		p.Organization = ""
 	}
@@ -146,7 +147,7 @@ func (d *Door) list(w http.ResponseWriter, r *http.Request, by login.By) error {
 func pager(in url.Values, page admin.Page) web.Pager {
 	var p web.Pager
 	keep := url.Values{}
-	for _, k := range []string{"q", "state", "role"} {
+	for _, k := range []string{"q", "state", "role", "organization"} {
 		if in.Get(k) != "" {
 			keep.Set(k, in.Get(k))
 		}

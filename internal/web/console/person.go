@@ -56,6 +56,7 @@ type PersonPage struct {
 	MayDisable bool
 	MayEnd     bool
 
+	Veiled     bool
 	MayEdit    bool
 	MayDelete  bool
 	MayRole    bool
@@ -73,11 +74,15 @@ var personPage = web.Define(Pages, "person", web.Console,
 		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
 	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, MayEdit: true, MayDelete: true, MayRole: true, Phone: "+41445550142", PhoneSince: sampleTime.AddDate(0, 0, -2), Zone: "Europe/Lisbon", Contact: "Hana Operator", Failures: sampleTimeline[1:2], History: sampleTimeline}),
+	web.Sample("veiled", PersonPage{View: sampleView, Veiled: true, Row: sampleVeiled, Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Active, Held: []Holding{{Kind: authn.Password, Added: sampleTime}, {Kind: authn.TOTP, Added: sampleTime}}, Phone: "••• 42", PhoneSince: sampleTime.AddDate(-1, 0, 0), Advice: admin.AdviceNothing, MayReset: true}),
 	web.Sample("being helped", PersonPage{View: sampleView, Waiting: []calls.Call{sampleCall(nil).Call}, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Live: sampleRequest, Advice: admin.AdviceRequest, MayReset: true, MayDisable: true, History: sampleTimeline}),
 	web.Sample("frozen", PersonPage{View: sampleView, Row: sampleRows[3], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Frozen, Held: sampleHeld, Live: helpdesk.Request{ID: "2", Number: "K7QD-94MT", Why: helpdesk.NotMe, State: helpdesk.Open, Words: "factor-added", Created: sampleTime}, Advice: admin.AdviceThaw, MayDisable: true, History: sampleTimeline}),
 	web.Sample("little", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true}))
+
+var sampleVeiled = Row{ID: "1", Name: "Anna Sample", Address: "a•••@s•••", Organization: "Sample Works Ltd", Role: directory.Member, Status: Status{Key: "console.status.active", Tone: "ok"}, Kinds: []authn.Kind{authn.TOTP}, LastSignIn: sampleTime}
 
 // about is the frame of a page about one person that leads back to them.
 func (d *Door) about(r *http.Request, by login.By, one admin.Detail) (web.View, error) {
@@ -101,7 +106,7 @@ func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error
 		Active: one.EverActive(), Mails: one.Mails, MayInvite: one.MayInvite, MayWithdraw: one.MayWithdraw, MayHistory: one.MayHistory,
 		State: one.State, Held: holdings(one.Held), Sessions: one.Sessions, Live: one.Live,
 		MayReset: one.MayReset, MayDisable: one.MayDisable, MayEnd: one.MayEnd,
-		MayEdit: one.MayEdit, MayDelete: one.MayDelete, MayRole: len(one.Roles) > 0, Phone: one.Phone, PhoneSince: one.PhoneSince, Zone: one.Zone,
+		Veiled: one.Veiled, MayEdit: one.MayEdit, MayDelete: one.MayDelete, MayRole: len(one.Roles) > 0, Phone: one.Phone, PhoneSince: one.PhoneSince, Zone: one.Zone,
 		Contact: one.Assigned.Name,
 	}
 	if one.MayHistory && (one.MayReset || one.MayDisable) {

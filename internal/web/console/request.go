@@ -44,6 +44,9 @@ func (c Check) Passed() bool {
 
 var requestPage = web.Define(Pages, "request", web.Console,
 	web.Sample("to be checked", sampleCase(func(p *RequestPage) {})),
+	web.Sample("veiled", sampleCase(func(p *RequestPage) {
+		p.Case.Veiled, p.Case.MayBegin, p.Case.Who, p.Case.Address = true, true, sampleWho.Veiled(), "a•••@s•••"
+	})),
 	web.Sample("note too short", sampleCase(func(p *RequestPage) { p.Typed = map[string]string{"note-call-back": "x", "result-call-back": "passed"} })).With(fault.New(fault.Invalid, "note-short", "min", 3).In("note-call-back")),
 	web.Sample("changed meanwhile", sampleCase(func(p *RequestPage) { p.Changed = true })).With(fault.New(fault.Conflict, "stale")),
 	web.Sample("second person", sampleCase(func(p *RequestPage) {
@@ -151,6 +154,12 @@ func version(r *http.Request) int64 {
 		return -1 // no request has it: stale
 	}
 	return n
+}
+
+// begin shows what a caller could be asked for to whoever checks them from now on.
+func (d *Door) begin(w http.ResponseWriter, r *http.Request, by login.By) error {
+	q, err := d.Requests.Begin(r.Context(), by, r.PathValue("request"))
+	return d.decided(w, r, by, err, "", "console.flash.begun", q.Number)
 }
 
 func (d *Door) check(w http.ResponseWriter, r *http.Request, by login.By) error {
