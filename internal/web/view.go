@@ -283,8 +283,8 @@ func (v *Visit) Scope(name string) string {
 // DeskOpen is the operator's words on office hours in the reader's language.
 func (v *Visit) DeskOpen() string { return v.Realm.Desk.Hours.For(v.Lang) }
 
-// DeskCall is the address that calls the help desk.
-func (v *Visit) DeskCall() string { return "tel:" + dial(v.Realm.Desk.Phone) }
+// DeskCall is the address that calls the help desk: digits and a plus, so that it may stand in a link as it is.
+func (v *Visit) DeskCall() template.URL { return template.URL("tel:" + dial(v.Realm.Desk.Phone)) } //nolint:gosec // see dial
 
 // Flash is what happened on the page before, nil for nothing.
 func (v *Visit) Flash() *FlashNote {
