@@ -12,6 +12,7 @@ import (
 	"doorward/internal/apply"
 	"doorward/internal/certify"
 	"doorward/internal/directory"
+	"doorward/internal/hsm"
 	"doorward/internal/pki"
 	"doorward/internal/sqlstore"
 )
@@ -33,7 +34,7 @@ type caCommands struct {
 // certificateAuthorities is the service as every command has it.
 func (g *ground) certificateAuthorities(cache *apply.Cache) *certify.Service {
 	return &certify.Service{
-		Store: sqlstore.For[certify.Tx](g.store), Clock: g.clock, KeyAt: keyAt(g.conf.Keys),
+		Store: sqlstore.For[certify.Tx](g.store), Clock: g.clock, KeyAt: hsm.Open(g.conf.Keys.Module, g.conf.Keys.PIN),
 		Realm: func(id string) (directory.Realm, error) {
 			r, err := cache.Realm(id)
 			if err != nil {

@@ -127,6 +127,7 @@ var Plan = map[string]Room{
 		"internal/helpdesk", "internal/login", "internal/secret", "internal/web",
 	}},
 
+	"internal/hsm":    {outside, nil},
 	"internal/server": {outside, []string{"internal/fault"}},
 	"internal/sqlstore": {outside, []string{
 		"internal/activation", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/job", "internal/mail",
@@ -138,7 +139,7 @@ var Plan = map[string]Room{
 		"internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp", "internal/breakglass", "internal/calls", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/rollout", "internal/roster",
-		"internal/certify", "internal/pki", "internal/repository",
+		"internal/certify", "internal/hsm", "internal/pki", "internal/repository",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
