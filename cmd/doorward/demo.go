@@ -154,6 +154,7 @@ func (d *running) serve(listener net.Listener, people []demo.Person, trust bool)
 	hosts := demo.Hosts()
 	for _, r := range d.house.cache.All() {
 		hosts = append(hosts, r.Host, directory.MTLSPrefix+r.Host) // also while no application shows a certificate yet
+		hosts = append(hosts, r.CertHosts()...)
 	}
 	certs, ca, err := server.LocalCA(d.dir, hosts, d.clock.Now())
 	if err != nil {

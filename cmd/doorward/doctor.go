@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"doorward/internal/apply"
+	"doorward/internal/authn"
 	"doorward/internal/server"
 	"doorward/internal/sqlstore"
 )
@@ -69,15 +70,25 @@ func (c *call) examine(conf config, look func(string, error) bool) {
 	if look("certificates", err) && certs != nil && realms {
 		for _, r := range cache.All() {
 			look("certificate of "+r.Host, covers(certs, r.Host, c.clock()))
-			if mtls := r.MTLSHost(); mtls != "" {
-				look("certificate of "+mtls, covers(certs, mtls, c.clock()))
+			hosts := []string{r.MTLSHost()}
+			if full, err := cache.Realm(r.ID); err == nil && full.Policies.Asks(authn.Cert) {
+				hosts = append(hosts, r.CertHosts()...)
+			}
+			for _, host := range hosts {
+				if host != "" {
+					look("certificate of "+host, covers(certs, host, c.clock()))
+				}
 			}
 		}
 	}
 	if realms && len(conf.Server.Proxies) > 0 && conf.Server.CertHeader == "" {
 		for _, r := range cache.All() {
-			if mtls := r.MTLSHost(); mtls != "" {
-				look("certificates shown at "+mtls, errors.New("behind a proxy they come in a header: server.certificate_header is missing"))
+			host := r.MTLSHost()
+			if full, err := cache.Realm(r.ID); err == nil && full.Policies.Asks(authn.Cert) {
+				host = r.CertHosts()[0]
+			}
+			if host != "" {
+				look("certificates shown at "+host, errors.New("behind a proxy they come in a header: server.certificate_header is missing"))
 			}
 		}
 	}

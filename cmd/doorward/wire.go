@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"doorward/internal/apply"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/authn/devicecert"
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/recovery"
@@ -23,6 +25,7 @@ import (
 	"doorward/internal/authn/totp"
 	"doorward/internal/breakglass"
 	"doorward/internal/calls"
+	"doorward/internal/certhost"
 	"doorward/internal/certify"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
@@ -121,6 +124,8 @@ type house struct {
 	site      *web.Site
 	mux       *http.ServeMux
 	mtls      *http.ServeMux // what applications call where they show certificates
+	certs     *http.ServeMux // where people's browsers show those of their devices
+	issuers   *certhost.Issuers
 	stops     []func()
 }
 
@@ -135,7 +140,7 @@ func outbound() *http.Client {
 
 // build makes the house on its ground. dev shows the gallery of pages.
 func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
-	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), mtls: http.NewServeMux(), outbound: outbound()}
+	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), mtls: http.NewServeMux(), certs: http.NewServeMux(), outbound: outbound()}
 	defer func() {
 		if err != nil {
 			h.Close()
@@ -155,8 +160,9 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	})
 	h.login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch, Log: g.log,
-		Count:   h.metrics.Count,
-		Methods: methods(g.ring, h.passwords),
+		Count:        h.metrics.Count,
+		Methods:      methods(g.ring, h.passwords),
+		Certificates: &certhost.Desk{Ring: g.ring, Method: devicecert.New(), Clock: g.clock, Count: h.metrics.Count},
 	})
 	if err != nil {
 		return nil, err
@@ -185,7 +191,12 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
 		signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
-	signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected}).Mount(h.site, h.mux)
+	in := signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected, Certificates: &certhost.Service{
+		Store: sqlstore.For[certhost.Tx](g.store), Flows: h.login, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
+	}})
+	in.Mount(h.site, h.mux)
+	in.MountCertificates(h.site, h.certs)
+	h.issuers = &certhost.Issuers{Store: sqlstore.For[certhost.IssuersTx](g.store), Epoch: g.store.Epoch, Clock: g.clock, Log: g.log}
 	h.provider.Mount(h.site, h.mux)
 	h.guard.Mount(h.site, h.mux)
 	h.provider.MountEndpoints(h.site, h.mtls)
@@ -226,6 +237,7 @@ func methods(ring *secret.Ring, passwords *password.Method) []authn.Method {
 		onetime.New(authn.Mail),
 		spoken.New(authn.Call),
 		spoken.New(authn.Spoken),
+		devicecert.New(),
 	}
 }
 
@@ -268,13 +280,18 @@ func (h *house) hashing(realm string) password.Params {
 	return password.Params(r.Password)
 }
 
-// doors are those of all realms: the endpoints where applications show certificates, and the pages with the hosts that
-// are guarded. A guarded host never stands before endpoints.
+// doors are those of all realms: the endpoints where applications show certificates, the hosts where browsers do, and the
+// pages with the hosts that are guarded. A guarded host never stands before the others.
 func (h *house) doors() []server.Door {
 	return []server.Door{
 		{
 			Name: "mtls", Serves: func(host string) bool { _, ok := h.site.MTLSRealm(host); return ok }, AsksCertificate: true,
 			Handler: h.site.MTLSHandler(h.mtls), Pattern: func(r *http.Request) string { _, p := h.mtls.Handler(r); return p },
+		},
+		{
+			Name: "certificate", Serves: func(host string) bool { _, ok := h.site.CertRealm(host); return ok },
+			AsksCertificate: true, Issuers: h.named,
+			Handler: h.site.CertHandler(h.certs), Pattern: func(r *http.Request) string { _, p := h.certs.Handler(r); return p },
 		},
 		{
 			Name: "realm", Serves: h.cache.Serves, Handler: h.guard.Handler(h.site.Handler(h.mux)), Asked: h.guard.Asked,
@@ -290,6 +307,15 @@ func (h *house) doors() []server.Door {
 			},
 		},
 	}
+}
+
+// named are the CAs that are named at a host where browsers show certificates.
+func (h *house) named(host string) *x509.CertPool {
+	realm, ok := h.site.CertRealm(host)
+	if !ok {
+		return nil
+	}
+	return h.issuers.Pool(realm.ID)
 }
 
 // checks are what this node needs to be ready.

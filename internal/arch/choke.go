@@ -25,7 +25,7 @@ var Chokes = []Choke{
 	callers("only login adds credentials", []string{"AddCredential"}, "internal/login"),
 	callers("one-time secrets are spent in login alone", []string{"UseOneTime"}, "internal/login"),
 	callers("derived single uses are spent in login, those of protocol messages in their door, those of the request form in its use case", []string{"Spend"}, "internal/login", "internal/oidc", "internal/admin"),
-	callers("attempts are reserved by use cases, and by the protocol door for its own endpoints", []string{"Reserve", "Release"}, "internal/limit", "internal/login", "internal/selfservice", "internal/admin", "internal/calls", "internal/roster", "internal/oidc", "internal/forwardauth"),
+	callers("attempts are reserved by use cases, and by the protocol door for its own endpoints", []string{"Reserve", "Release"}, "internal/limit", "internal/certhost", "internal/login", "internal/selfservice", "internal/admin", "internal/calls", "internal/roster", "internal/oidc", "internal/forwardauth"),
 	{"only login asks methods", under("internal/login"), askedMethods},
 	{"the time comes from outside", wallClockRooms, wallClock},
 	{"secrets are compared in constant time", under("internal/secret"), comparedSecrets},

@@ -52,11 +52,12 @@ var Plan = map[string]Room{
 	}},
 	"realms": {nouns, nil},
 
-	"internal/authn/onetime":  {methods, []string{"internal/authn", "internal/secret"}},
-	"internal/authn/password": {methods, []string{"internal/authn", "internal/fault"}},
-	"internal/authn/recovery": {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
-	"internal/authn/spoken":   {methods, []string{"internal/activation", "internal/authn"}},
-	"internal/authn/totp":     {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
+	"internal/authn/devicecert": {methods, []string{"internal/authn", "internal/pki"}},
+	"internal/authn/onetime":    {methods, []string{"internal/authn", "internal/secret"}},
+	"internal/authn/password":   {methods, []string{"internal/authn", "internal/fault"}},
+	"internal/authn/recovery":   {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
+	"internal/authn/spoken":     {methods, []string{"internal/activation", "internal/authn"}},
+	"internal/authn/totp":       {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 
 	"internal/admin": {cases, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/limit",
@@ -72,7 +73,10 @@ var Plan = map[string]Room{
 	"internal/calls": {cases, []string{
 		"internal/activation", "internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/limit", "internal/login", "internal/secret",
 	}},
-	"internal/certify":  {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
+	"internal/certify": {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
+	"internal/certhost": {cases, []string{
+		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/limit", "internal/login", "internal/pki", "internal/secret", "internal/session",
+	}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/handover": {cases, []string{
 		"internal/audit", "internal/certify", "internal/directory", "internal/fault", "internal/keyfile", "internal/login", "internal/mail", "internal/pki",
@@ -80,7 +84,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/login": {cases, []string{
 		"internal/activation", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/spoken", "internal/breakglass", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/limit", "internal/mail", "internal/memory", "internal/rollout", "internal/secret", "internal/session",
+		"internal/helpdesk", "internal/limit", "internal/mail", "internal/memory", "internal/pki", "internal/rollout", "internal/secret", "internal/session",
 	}},
 	"internal/roster": {cases, []string{
 		"internal/admin", "internal/audit", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
@@ -123,7 +127,7 @@ var Plan = map[string]Room{
 		"internal/web",
 	}},
 	"internal/web/signin": {doors, []string{
-		"internal/activation", "internal/authn", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
+		"internal/activation", "internal/authn", "internal/authn/devicecert", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
 		"internal/helpdesk", "internal/login", "internal/secret", "internal/web",
 	}},
 
@@ -135,8 +139,8 @@ var Plan = map[string]Room{
 	}},
 
 	"cmd/doorward": {wiring, []string{
-		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/password",
-		"internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp", "internal/breakglass", "internal/calls", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
+		"internal/admin", "internal/apply", "internal/audit", "internal/authn", "internal/authn/devicecert", "internal/authn/onetime", "internal/authn/password",
+		"internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp", "internal/breakglass", "internal/calls", "internal/certhost", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/rollout", "internal/roster",
 		"internal/certify", "internal/hsm", "internal/pki", "internal/repository",
@@ -153,8 +157,8 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
-		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
-		"internal/calls", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+		"internal/admin", "internal/apply", "internal/authn", "internal/authn/devicecert", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
+		"internal/calls", "internal/certhost", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/pki", "internal/rig/walker", "internal/selfservice",
 		"internal/roster",
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/repository", "internal/selfservice", "internal/roster",
@@ -196,6 +200,7 @@ var sideways = map[string][]string{
 	"internal/clientcert":  {"internal/directory", "internal/token"},
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
+	"internal/certhost":    {"internal/login"},
 	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/handover":    {"internal/certify", "internal/login"},

@@ -37,6 +37,7 @@ var Types = []Type{
 	{"certificate.revoked", true},
 	{"certificate.sent", true},
 	{"certificate.suspended", true},
+	{"certificate.twice", true},
 	{"certificate.withdrawn", true},
 	{"client.allowed", true},
 	{"client.authorized", false},

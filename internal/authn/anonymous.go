@@ -44,6 +44,24 @@ func (v *view) anonymous() Step {
 	return step
 }
 
+// Anybody is the first step of a flow of which nobody knows yet which of several rules count for its person: what names
+// anybody under any of them, the first rules first.
+func Anybody(f Flow, all ...Rules) Step {
+	var step Step
+	for _, r := range all {
+		next := Next(r, Person{}, f)
+		switch {
+		case step.Act != ActProve:
+			if step.Act == "" || next.Act == ActProve {
+				step = next
+			}
+		case next.Act == ActProve:
+			step.Kinds, step.Also = add(slices.Clip(step.Kinds), next.Kinds...), add(slices.Clip(step.Also), next.Also...)
+		}
+	}
+	return step
+}
+
 // identify returns the first kind of each combination that names its person, leaving out what is lost.
 func (v *view) identify(lost set) []Kind {
 	var kinds []Kind

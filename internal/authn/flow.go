@@ -27,6 +27,7 @@ type Credential struct {
 	Created  time.Time
 	LastUsed time.Time // zero: never
 	Ended    time.Time // zero: not ended
+	Expires  time.Time // zero: never; from then on it is not held
 	Version  int64     // rises at every change; the store refuses a change of an older one
 }
 

@@ -27,6 +27,17 @@ type Answer struct {
 	Credential string // the credential the person picked, empty for any
 	Name       string // a name for a new credential
 	Model      string // which of the realm's authenticators, for a new credential
+
+	Presented *Presented // what the ticket in Text leads to; login fills it in
+}
+
+// Presented is a certificate that a browser showed outside of the pages, in the way of this very flow, and whose
+// certificates count in the realm at that moment.
+type Presented struct {
+	Sighting string // id
+	Expires  time.Time
+	Leaf     []byte   // DER
+	Issuers  [][]byte // DER of the realm's issuing CAs that are trusted
 }
 
 // Shown is what a method found. It is a list of wishes: login.Prove alone carries them out, in one transaction.

@@ -116,6 +116,18 @@ func (p *Policies) Rules(a Audience) Rules {
 	return Rules{Login: flatten(b.Login), Enrol: b.Enrol, Replace: b.Replace, Fresh: b.Fresh, Then: b.Then}
 }
 
+// Asks reports whether a combination of some audience names the kind.
+func (p *Policies) Asks(k Kind) bool {
+	for _, b := range p.Blocks {
+		for _, c := range flatten(b.Login) {
+			if slices.Contains(c.Kinds, k) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // block returns what holds for an audience, inherited lines filled in.
 func (p *Policies) block(a Audience) Block {
 	var b Block

@@ -109,8 +109,8 @@ func (c *check) door() {
 	if err != nil || host != r.Host {
 		c.Bad("host", "a host name in lower case without port, such as login.example.com")
 	}
-	if strings.HasPrefix(r.Host, MTLSPrefix) {
-		c.Bad("host", "%s stands before a realm's host where its applications show certificates: choose another name", MTLSPrefix)
+	if prefix, is := reserved(r.Host); is {
+		c.Bad("host", "%s stands before a realm's host where certificates are shown: choose another name", prefix)
 	}
 	if r.Origin == "" && !c.Has("origin") {
 		r.Origin = "https://" + r.Host

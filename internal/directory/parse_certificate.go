@@ -13,6 +13,50 @@ import (
 //   - The host is there only where a client needs it, so that nobody else has a name and a certificate to look after.
 //   - With tls_client_auth the realm file says whose certificates count, and by exactly one name which of them is the client's.
 
+// Where people's browsers show device certificates (DESIGN 7). The names stand beside each other because a browser that was
+// told "cancel", or was given the wrong certificate, asks no more at that name until it is closed: trying again is another
+// name. They belong to every realm; nothing is asked there before the realm has a CA.
+
+// CertHosts are the hosts at which the browsers of the realm's people show device certificates, the first one first.
+func (r Realm) CertHosts() []string {
+	hosts := make([]string, len(certPrefixes))
+	for i, prefix := range certPrefixes {
+		hosts[i] = prefix + r.Host
+	}
+	return hosts
+}
+
+// CertOrigin is the origin of the host for the nth try, counted from 0. It begins anew behind the last.
+func (r Realm) CertOrigin(try int) string {
+	n := len(certPrefixes)
+	return strings.Replace(r.Origin, "://", "://"+certPrefixes[(try%n+n)%n], 1)
+}
+
+var certPrefixes = []string{"cert.", "cert2.", "cert3."}
+
+// CertTries is how many names there are to try.
+var CertTries = len(certPrefixes)
+
+// HostOfCert is the realm's host that belongs to one of its CertHosts. ok is false for every other host.
+func HostOfCert(host string) (realm string, ok bool) {
+	for _, prefix := range certPrefixes {
+		if realm, ok = strings.CutPrefix(host, prefix); ok {
+			return realm, true
+		}
+	}
+	return "", false
+}
+
+// reserved reports whether a host name stands before a realm's, where certificates are shown.
+func reserved(host string) (prefix string, is bool) {
+	for _, prefix = range append([]string{MTLSPrefix}, certPrefixes...) {
+		if strings.HasPrefix(host, prefix) {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
 // MTLSPrefix stands before a realm's host in the name of its MTLSHost.
 const MTLSPrefix = "mtls."
 

@@ -14,7 +14,7 @@ func (c *check) guarded(at string, rp *RelyingParty, seen map[string]string) {
 		switch other, taken := seen[name]; {
 		case name == "":
 			c.Bad(path, "a host name in lower case, with :PORT only where it is not 443")
-		case name == c.r.Host || name == MTLSPrefix+c.r.Host:
+		case name == c.r.Host || name == MTLSPrefix+c.r.Host || slices.Contains(c.r.CertHosts(), name):
 			c.Bad(path, "is the host of the realm itself")
 		case taken && other != rp.ID:
 			c.Bad(path, "%q is guarded for %q already", name, other)

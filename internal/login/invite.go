@@ -145,6 +145,9 @@ func beginAnew(tx Tx, p directory.Person, in Invitation) error {
 		return err
 	}
 	for _, c := range creds {
+		if c.Kind == authn.Cert {
+			continue // staff gave it to them, not the invitation
+		}
 		c.State, c.Ended = authn.Ended, in.Now
 		if err := tx.UpdateCredential(c); err != nil {
 			return err

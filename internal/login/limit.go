@@ -57,6 +57,9 @@ func (s *Service) reserve(tx Tx, c Caller, st standing, k authn.Kind, stored []a
 	base := "try:" + c.Realm + ":" + string(k) + ":"
 	who, factor := s.addressKey(st.flow.Subject.Address), newest(stored)
 	budgets := []limit.Budget{attempting(netKey("try", c), netAttempts)}
+	if k == authn.Cert {
+		return take(tx, budgets, now) // nothing to guess, see certificate.go
+	}
 	if device != "" {
 		who, factor = who+":device:"+device, factor+":device:"+device
 		budgets = nil
@@ -65,7 +68,11 @@ func (s *Service) reserve(tx Tx, c Caller, st standing, k authn.Kind, stored []a
 	if k != authn.Password { // no lasting lock on a password: a stranger could lock its owner out
 		budgets = append(budgets, limit.Budget{Key: base + factor + streakSuffix, Limit: streak, Window: streakWindow, Code: "factor-locked"})
 	}
-	var l lane
+	return take(tx, budgets, now)
+}
+
+// take takes one of each budget.
+func take(tx Tx, budgets []limit.Budget, now time.Time) (l lane, err error) {
 	for _, b := range budgets {
 		if err := b.Take(tx, now); err != nil {
 			return lane{}, err

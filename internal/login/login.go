@@ -53,7 +53,7 @@ type Realms interface {
 	Realm(id string) (*Realm, error)
 }
 
-// Config is what a Service is made of. All fields but Count and Device are needed.
+// Config is what a Service is made of. All fields but Count, Device and Certificates are needed.
 type Config struct {
 	Store   Store
 	Ring    *secret.Ring
@@ -65,6 +65,8 @@ type Config struct {
 	Count   func(metric string, labels ...string) // counts something for the operator; labels are pairs
 	// Device tells what an agent sees of a certificate that was shown in a flow that waits for a call; nil: its name and id.
 	Device func(certificate authn.Credential) activation.Device
+
+	Certificates Certificates // needed where a method knows certificates
 }
 
 // Service runs flows. It is safe for concurrent use.
@@ -179,6 +181,7 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		if st.creds, err = tx.Credentials(f.Realm, f.Person); err != nil {
 			return st, err
 		}
+		st.creds = live(st.creds, f.Now)
 		if p, err = s.enginePerson(tx, st); err != nil {
 			return st, err
 		}
@@ -191,6 +194,11 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	rules.Fresh = rules.Fresh || elsewhere(st.flow)
 	st.fresh = rules.Fresh
 	st.step, st.excused = authn.Next(rules, p, counted(st.flow)), authn.Excused(rules, p, counted(st.flow))
+	if f.Person == "" && f.Goal.Admit() {
+		if st.step, err = s.anybody(realm, st.flow); err != nil {
+			return st, err
+		}
+	}
 	// Who is shut out shows everything first and learns it then (REQ B71): whoever has stolen a password alone does not.
 	if f.Person != "" && disabled(st.person, st.org) && st.step.Act != authn.ActProve {
 		st.step = authn.Step{Act: authn.ActStuck, Reason: Blocked}

@@ -37,6 +37,11 @@ func (s *Service) mint(tx Tx, c Caller, st standing) (*Minted, error) {
 	if err := s.place(tx, c, st, &se); err != nil {
 		return nil, err
 	}
+	if s.Certificates != nil {
+		if err := s.Certificates.Risen(tx, Rise{c, st.realm, p, st.flow, se}); err != nil {
+			return nil, err
+		}
+	}
 	if err := tx.SignedIn(p.Realm, p.ID, now); err != nil {
 		return nil, err
 	}

@@ -86,6 +86,7 @@ type proving struct {
 	device string             // id of the known device, when it is one of that person
 	bind   bool
 	judged bool // bind is set
+	typed  bool // a certificate shown here is of whoever's address was typed
 	lane   lane
 	shown  authn.Shown
 
@@ -111,11 +112,15 @@ func (p *proving) load(ctx context.Context) error {
 		}
 		p.who = f.Person
 		p.stored = ofKind(p.st.creds, p.a.Kind)
-		if activation.Leads(p.a.Kind) {
+		switch {
+		case activation.Leads(p.a.Kind):
 			p.stored, err = spoken.Stored(p.st.call)
 			return err
-		}
-		if p.who == "" {
+		case p.a.Kind == authn.Cert:
+			if err = p.presented(tx, f); err != nil {
+				return err
+			}
+		case p.who == "":
 			if p.who, p.stored, err = p.candidate(tx, f); err != nil {
 				return err
 			}
@@ -140,7 +145,8 @@ func (p *proving) expected(step authn.Step) error {
 }
 
 // candidate finds whose credentials to compare while the flow has no person: the owner of the typed address. Nobody is
-// no error; the method then does the same work against nothing.
+// no error; the method then does the same work against nothing. Nor is anybody whose own policy names them by another kind
+// first: where members show a certificate before anything else, a stranger cannot try passwords against them (REQ A31).
 func (p *proving) candidate(tx Tx, f authn.Flow) (who string, stored []authn.Credential, err error) {
 	person, err := tx.PersonByAddress(f.Realm, f.Address)
 	if fault.Of(err, fault.NotFound) {
@@ -149,8 +155,12 @@ func (p *proving) candidate(tx Tx, f authn.Flow) (who string, stored []authn.Cre
 	if err != nil {
 		return "", nil, err
 	}
+	first, err := p.s.first(tx, p.st.realm, person, f)
+	if err != nil || !first.Accepts(authn.ActProve, p.a.Kind) {
+		return "", nil, err
+	}
 	all, err := tx.Credentials(f.Realm, person.ID)
-	return person.ID, ofKind(all, p.a.Kind), err
+	return person.ID, ofKind(live(all, p.now), p.a.Kind), err
 }
 
 // knownDevice finds the id of the caller's device when it is one of that person.
@@ -198,7 +208,7 @@ func (p *proving) record(ctx context.Context, tx Tx) error {
 	if f.Version != p.st.flow.Version {
 		return fault.New(fault.Conflict, "stale")
 	}
-	if p.outcome == nil && !p.bind && f.Person != "" && p.shown.Credential.Person != f.Person {
+	if p.outcome == nil && !p.bind && (f.Person != "" && p.shown.Credential.Person != f.Person || p.a.Kind == authn.Cert && !p.typed) {
 		p.outcome = authn.Reject("evidence-of-another") // R2
 	}
 	for _, once := range p.shown.Spend {
@@ -248,6 +258,9 @@ func (p *proving) keep(tx Tx, used bool) error {
 	}
 	if used {
 		c.LastUsed = p.now
+	}
+	if c.Kind == authn.Cert {
+		return use(tx, c, used, p.now)
 	}
 	if err := tx.UpdateCredential(c); fault.Of(err, fault.Conflict) {
 		return errMoved

@@ -10,6 +10,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
 	"doorward/internal/mail"
+	"doorward/internal/pki"
 	"doorward/internal/session"
 )
 
@@ -22,6 +23,11 @@ type Tx interface {
 	Organization(realm, id string) (directory.Organization, error)
 
 	Credentials(realm, person string) ([]authn.Credential, error)
+	SightingByBack(realm string, back []byte) (authn.Sighting, error)
+	Authorities(realm string) ([]pki.Authority, error)
+	Certificate(realm, id string) (pki.Certificate, error)
+	CertificateBySerial(realm, issuer, serial string) (pki.Certificate, error)
+	UseCertificate(realm, id string, at time.Time) error
 	KindsEver(realm, person string) ([]authn.Kind, error)
 	AddCredential(authn.Credential) error
 	UpdateCredential(authn.Credential) error

@@ -31,6 +31,7 @@ var templates = map[string]shape{
 	"recovery-made":       {Notice: true, Facts: notice, Why: "safety"},
 	"recovery-used":       {Notice: true, Facts: notice, Count: true, Why: "safety"},
 	"signin-new-device":   {Notice: true, Facts: []string{"when", "where"}, Why: "safety"},
+	"certificate-twice":   {Notice: true, Facts: []string{"device", "when", "where"}, Subject: true, Why: "safety"},
 	"sessions-ended":      {Notice: true, Facts: notice, Why: "safety"},
 	"device-connected":    {Notice: true, Facts: []string{"device", "who", "when", "where"}, Subject: true, Why: "safety"},
 	"application-removed": {Notice: true, Facts: notice, Subject: true, Why: "safety"},
@@ -87,6 +88,7 @@ var templates = map[string]shape{
 	"request-cancelled-console": {To: inbox, Facts: asked, Subject: true, Why: "console"},
 	"request-second":            {To: inbox, Facts: asked, Subject: true, Why: "console"},
 	"request-alarm":             {To: inbox, Facts: []string{"person", "number", "when"}, Subject: true, Why: "console"},
+	"certificate-twice-console": {To: "/console/people", Facts: []string{"person", "device", "when", "where"}, Subject: true, Why: "console"},
 	"account-frozen-console":    {To: inbox, Facts: []string{"person", "number", "when", "where"}, Subject: true, Why: "console"},
 }
 

@@ -1,6 +1,7 @@
 package oidc_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -127,6 +128,11 @@ func (d *drawer) slots() []slot {
 			return d.raw(http.MethodGet, "/signin/"+url.PathEscape(x), nil, browser)
 		}, func(a answer) bool {
 			return a.StatusCode == http.StatusOK && strings.Contains(a.body, `name="password"`)
+		}},
+		{"/signin/{flow}/certificate/{ticket}", "the path", []string{"certificate ticket"}, func(x string) answer {
+			return d.raw(http.MethodGet, "/signin/"+cmp.Or(d.led, flow)+"/certificate/"+url.PathEscape(x), nil, browser)
+		}, func(a answer) bool {
+			return a.StatusCode == http.StatusSeeOther && !strings.Contains(strings.Join(a.Header["Set-Cookie"], " "), "flash")
 		}},
 		{"/link/{purpose}/{token}", "set-up", []string{"invitation"}, func(x string) answer {
 			return d.raw(http.MethodPost, "/link/set-up/"+url.PathEscape(x), nil, sameOrigin)

@@ -12,14 +12,17 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"doorward/internal/audit"
+	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/rig"
 	"doorward/internal/rig/walker"
+	"doorward/internal/secret"
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
 	"doorward/internal/token"
@@ -35,6 +38,7 @@ type drawer struct {
 	pocket    *pocket
 	question  *walker.Page // a consent page that is open in b
 	n         int
+	led       string // the flow that the newest ticket back from the host for certificates belongs to
 }
 
 func newDrawer(t *testing.T, store *sqlstore.Store, dsn string, signer jose.Signer, change func(*directory.Realm)) *drawer {
@@ -96,19 +100,20 @@ func (d *drawer) kinds() map[string]func() string {
 			d.allows(d.b, asked)
 			return asked["device_code"].(string)
 		},
-		"user code":         func() string { return d.device()["user_code"].(string) },
-		"guarded request":   func() string { return d.guarded() },
-		"ticket":            func() string { return d.ticket() },
-		"guarded browser":   func() string { return atWiki },
-		"guarded cookie":    func() string { return d.passes() },
-		"invitation":        func() string { return d.invitation() },
-		"reset link":        func() string { return d.reset() },
-		"password":          func() string { return rig.Password },
-		"one-time code":     func() string { return d.anna.Mind.NextCode() },
-		"authenticator key": func() string { return d.anna.Mind.Secret },
-		"audit checkpoint":  func() string { return d.checkpoint() },
-		"person's id":       func() string { return d.anna.Is.ID },
-		"nothing":           func() string { return "" },
+		"user code":          func() string { return d.device()["user_code"].(string) },
+		"guarded request":    func() string { return d.guarded() },
+		"ticket":             func() string { return d.ticket() },
+		"guarded browser":    func() string { return atWiki },
+		"guarded cookie":     func() string { return d.passes() },
+		"certificate ticket": func() string { return d.shownNothing() },
+		"invitation":         func() string { return d.invitation() },
+		"reset link":         func() string { return d.reset() },
+		"password":           func() string { return rig.Password },
+		"one-time code":      func() string { return d.anna.Mind.NextCode() },
+		"authenticator key":  func() string { return d.anna.Mind.Secret },
+		"audit checkpoint":   func() string { return d.checkpoint() },
+		"person's id":        func() string { return d.anna.Is.ID },
+		"nothing":            func() string { return "" },
 	}
 }
 
@@ -146,6 +151,22 @@ func (d *drawer) flow() string {
 		d.t.Fatal(err)
 	}
 	return strings.TrimPrefix(page.URL.Path, "/signin/")
+}
+
+// shownNothing is the ticket back of a browser that showed no certificate, in a flow of its own.
+func (d *drawer) shownNothing() string {
+	d.led = d.flow()
+	ticket, there := secret.Token(), []byte(secret.Token())
+	now := d.Clock.Now()
+	d.Write(func(tx *sqlstore.Tx) error {
+		way := authn.Sighting{ID: d.led, Realm: "shop", Flow: d.led, There: there, Created: now, Expires: now.Add(time.Hour)}
+		if err := tx.AddSighting(way); err != nil {
+			return err
+		}
+		_, err := tx.See("shop", there, authn.Sighting{Back: testdb.Ring().Hash("sighting:back", ticket), Seen: now, Expires: now.Add(24 * time.Hour)})
+		return err
+	})
+	return ticket
 }
 
 func (d *drawer) request() string {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"math/big"
 	"testing"
 	"time"
 )
@@ -55,11 +56,22 @@ func (c *CA) PEM() string {
 // of a fresh one; the result has no PrivateKey then.
 func (c *CA) Issue(change func(*x509.Certificate)) tls.Certificate {
 	c.t.Helper()
-	made := certify(c.t, c.Cert, c.key, change)
+	made := certify(c.t, c.Cert, c.key, func(t *x509.Certificate) {
+		t.SerialNumber = new(big.Int).SetBytes(serial())
+		change(t)
+	})
 	if c.Cert.Issuer.String() != c.Cert.Subject.String() {
 		made.Certificate = append(made.Certificate, c.Cert.Raw)
 	}
 	return made
+}
+
+// serial is 128 random bits.
+func serial() []byte {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails (Go 1.24)
+	b[0] &= 0x7f
+	return b
 }
 
 // SelfSigned makes a certificate that nobody issued.

@@ -3,6 +3,7 @@ package rig
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"math/bits"
 	"net/http"
@@ -26,6 +27,7 @@ const Origin = "https://" + Host
 type inProcess struct {
 	rig  *Rig
 	from netip.Addr
+	show []tls.Certificate
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -35,11 +37,18 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	in.RemoteAddr = netip.AddrPortFrom(p.from, 50000).String()
 	in.Host = req.URL.Host
 	in.TLS = &tls.ConnectionState{ServerName: req.URL.Hostname()}
+	to := p.rig.Handler
+	if _, asks := p.rig.site.CertRealm(req.URL.Hostname()); asks {
+		to = p.rig.CertHost
+		if len(p.show) > 0 {
+			in.TLS.PeerCertificates = []*x509.Certificate{p.show[0].Leaf}
+		}
+	}
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
 	w := httptest.NewRecorder()
-	p.rig.Handler.ServeHTTP(w, in)
+	to.ServeHTTP(w, in)
 	res := w.Result()
 	res.Request = req
 	return res, nil
@@ -49,7 +58,7 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 func (r *Rig) Browser(network string) *walker.Client {
 	r.T.Helper()
 	c := walker.New(nil, "")
-	c.HTTP.Transport = inProcess{r, netip.MustParseAddr(network)}
+	c.HTTP.Transport = inProcess{r, netip.MustParseAddr(network), nil}
 	return c
 }
 

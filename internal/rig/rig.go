@@ -19,12 +19,14 @@ import (
 	"doorward/internal/admin"
 	"doorward/internal/apply"
 	"doorward/internal/authn"
+	"doorward/internal/authn/devicecert"
 	"doorward/internal/authn/onetime"
 	"doorward/internal/authn/password"
 	"doorward/internal/authn/recovery"
 	"doorward/internal/authn/spoken"
 	"doorward/internal/authn/totp"
 	"doorward/internal/calls"
+	"doorward/internal/certhost"
 	authority "doorward/internal/certify"
 	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
@@ -69,6 +71,8 @@ type Rig struct {
 	Passwords *password.Method
 	Handler   http.Handler
 	MTLS      http.Handler // where applications show certificates, as Handler of the last Doors
+	CertHost  http.Handler // where browsers show them
+	Issuers   *certhost.Issuers
 	Log       *Log
 	Fetch     clientkeys.Fetch // what clients publish at their jwks_uri; nil: nothing is there
 
@@ -158,7 +162,8 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	})
 	r.Login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: epoch, Log: log,
-		Methods: []authn.Method{r.Passwords, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail), spoken.New(authn.Call), spoken.New(authn.Spoken)},
+		Methods:      []authn.Method{r.Passwords, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail), spoken.New(authn.Call), spoken.New(authn.Spoken), devicecert.New()},
+		Certificates: &certhost.Desk{Ring: ring, Method: devicecert.New(), Clock: r.Clock.Now},
 	})
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
@@ -182,6 +187,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 		Store: sqlstore.For[forwardauth.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Keys: r.Provider.Keys, Clock: r.Clock.Now,
 		Epoch: store.Epoch, Log: log,
 	})
+	r.Issuers = &certhost.Issuers{Store: sqlstore.For[certhost.IssuersTx](store), Epoch: epoch, Clock: r.Clock.Now, Log: log}
 	r.Handler = r.Doors(r.Login)
 }
 
@@ -201,12 +207,17 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	}, signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
-	signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected}).Mount(site, mux)
+	in := signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected, Certificates: &certhost.Service{
+		Store: sqlstore.For[certhost.Tx](r.Store), Flows: r.Login, Ring: testdb.Ring(), Realms: r.Realms, Clock: r.Clock.Now,
+	}})
+	in.Mount(site, mux)
+	certs := http.NewServeMux()
+	in.MountCertificates(site, certs)
 	r.Provider.Mount(site, mux)
 	r.Guard.Mount(site, mux)
 	mtls := http.NewServeMux()
 	r.Provider.MountEndpoints(site, mtls)
-	r.site, r.MTLS = site, site.MTLSHandler(mtls)
+	r.site, r.MTLS, r.CertHost = site, site.MTLSHandler(mtls), site.CertHandler(certs)
 	(&repository.Door{Site: site, Authorities: r.Certs, Clock: r.Clock.Now}).Mount(mux)
 	help.New(site).Mount(mux)
 	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)

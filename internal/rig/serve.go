@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
 	"doorward/internal/rig/walker"
 	"doorward/internal/server"
@@ -31,7 +32,7 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 	for _, c := range change {
 		c(&settings)
 	}
-	certs, file, err := server.LocalCA(r.T.TempDir(), []string{Host, MTLSHost}, r.Clock.Now())
+	certs, file, err := server.LocalCA(r.T.TempDir(), append(r.Realm.CertHosts(), r.Realm.Host, directory.MTLSPrefix+r.Realm.Host), r.Clock.Now())
 	r.must(err)
 	ca, err := os.ReadFile(file)
 	r.must(err)
@@ -60,6 +61,11 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 func (r *Rig) doors() []server.Door {
 	return []server.Door{
 		{Name: "mtls", Serves: func(host string) bool { _, ok := r.site.MTLSRealm(host); return ok }, Handler: r.MTLS, AsksCertificate: true},
+		{
+			Name: "certificate", Serves: func(host string) bool { _, ok := r.site.CertRealm(host); return ok }, AsksCertificate: true,
+			Issuers: func(host string) *x509.CertPool { realm, _ := r.site.CertRealm(host); return r.Issuers.Pool(realm.ID) },
+			Handler: r.CertHost,
+		},
 		{
 			Name: "realm", Serves: r.Realms.Serves, Handler: r.Handler, Asked: r.Guard.Asked,
 			Told: func(req *http.Request, o server.Original) *http.Request {

@@ -27,6 +27,8 @@ var counted = []struct {
 }{
 	{"signin", "Sign-ins that ended with a session.", []string{"result"}},
 	{"evidence", "Evidence that was shown, by kind and whether it held.", []string{"kind", "result"}},
+	{"certificate_shown", "Browsers that came by the host for certificates: with some, with none, with a ticket that was over.", []string{"result"}},
+	{"certificate_twice", "Certificates that were in use in two browsers at once.", []string{}},
 	{"limiter", "Evidence that was not looked at because of too many attempts.", []string{"kind"}},
 	{"throttled", "Requests that were refused because of too many, by message code.", []string{"code"}},
 	{"hashing_refused", "Password hashes that were refused because the queue was full.", []string{}},

@@ -12,6 +12,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log"
@@ -47,6 +48,11 @@ type Door struct {
 	// its holder has the key: it stands, unverified, in Request.TLS.PeerCertificates, empty where none was shown. At every
 	// other door that is always empty.
 	AsksCertificate bool
+
+	// Issuers are the CAs that are named when a certificate is asked for at one of its hosts, so that a browser offers its
+	// person only what these issued and shows nobody else a list (REQ A20). Where it finds none, nothing is asked. A door
+	// without it names no CA and always asks. It must answer from memory.
+	Issuers func(host string) *x509.CertPool
 
 	// Asked reports whether a request is a proxy's question about another request. Told hands on what a configured proxy
 	// says about that one; it is not called for anybody else. Both may be nil, for a door that nobody asks.
@@ -99,7 +105,7 @@ func New(c Config, doors ...Door) (*Server, error) {
 	s.pages = s.httpServer(f)
 	s.pages.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: h2Streams}
 	if !c.Settings.Plain {
-		s.pages.TLSConfig = tlsConfig(c.Certificates, func(host string) bool { d := f.doorOf(host); return d != nil && d.AsksCertificate })
+		s.pages.TLSConfig = tlsConfig(c.Certificates, f.asks)
 	}
 	s.operations = s.httpServer(s.operationsMux())
 	return s, nil

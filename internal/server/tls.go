@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -77,27 +78,62 @@ var suites = []uint16{
 // tlsConfig is one listener for two kinds of hosts; the name in the handshake decides. Hosts that ask for a certificate
 //
 //   - ask and never require: a door answers in its own words to whoever has none, or a wrong one;
-//   - name no CA: which ones count differs from client to client, and is nobody else's business;
+//   - name the CAs that their door names. Where applications call it names none: which ones count differs from client to
+//     client, and is nobody else's business. Where people come it names the realm's own, or nothing is asked;
 //   - issue and take no session ticket: a resumed connection carries a certificate that was not shown on it (SEC C-4);
 //   - speak http/1.1 only, so that no browser carries requests for another host over the connection.
-func tlsConfig(c *Certificates, asks func(host string) bool) *tls.Config {
+func tlsConfig(c *Certificates, asks func(host string) (issuers *x509.CertPool, how asked)) *tls.Config {
 	quiet := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		CipherSuites:   slices.Clone(suites),
 		GetCertificate: c.For,
 		NextProtos:     []string{"h2", "http/1.1"},
 	}
-	asking := quiet.Clone()
-	asking.ClientAuth = tls.RequestClientCert
-	asking.SessionTicketsDisabled = true
-	asking.NextProtos = []string{"http/1.1"}
+	alone := quiet.Clone()
+	alone.SessionTicketsDisabled = true
+	alone.NextProtos = []string{"http/1.1"}
+	anybody := alone.Clone()
+	anybody.ClientAuth = tls.RequestClientCert
 	quiet.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if asks(hostOf(hello.ServerName)) {
-			return asking, nil
+		issuers, how := asks(hostOf(hello.ServerName))
+		switch how {
+		case asksNobody:
+			return nil, nil // quiet itself
+		case asksNotYet:
+			return alone, nil
+		case asksAnybody:
+			return anybody, nil
 		}
-		return nil, nil // quiet itself
+		named := anybody.Clone()
+		named.ClientCAs = issuers // named only: what is shown is judged by the door
+		return named, nil
 	}
 	return quiet
+}
+
+// asked is what a host does about client certificates.
+type asked int
+
+const (
+	asksNobody  asked = iota
+	asksNotYet        // it would, but there is no CA to name
+	asksAnybody       // and names no CA
+	asksNamed
+)
+
+// asks finds out what the host does.
+func (f *front) asks(host string) (*x509.CertPool, asked) {
+	d := f.doorOf(host)
+	switch {
+	case d == nil || !d.AsksCertificate:
+		return nil, asksNobody
+	case d.Issuers == nil:
+		return nil, asksAnybody
+	}
+	if issuers := d.Issuers(host); issuers != nil {
+		return issuers, asksNamed
+	}
+	return nil, asksNotYet
 }
 
 // hostOf is the name a request is for, lower case, without port and without the dot of a full name.

@@ -9,15 +9,28 @@ import (
 
 const (
 	credentialColumns = `id, realm, person, kind, state, name, model, created, last_used, ended, version`
+
+	// A certificate is a credential of its person from the moment it is stored until it is revoked. What there is to know
+	// of it stands in its own row alone, so that there are no two states that could disagree. What has run out is left to
+	// whoever knows the time.
+	certificateAsCredential = `id, realm, person, 'cert', CASE state WHEN 'suspended' THEN 'suspended' ELSE 'active' END, name, '', created,
+		last_used, 0, version`
+	certificateEnds = `CASE WHEN ends <> 0 AND ends < not_after THEN ends ELSE not_after END`
+	certificateHeld = `state IN ('issued', 'active', 'suspended')`
 	credentialBatch   = 50 // people per statement of CredentialsOf
 )
 
 var (
-	selectCredentials = statement(`SELECT ` + credentialColumns + `, data FROM credential
-		WHERE realm = $1 AND person = $2 AND state <> 'ended' ORDER BY id`)
-	selectCredentialsOf = statement(`SELECT ` + credentialColumns + ` FROM credential
-		WHERE realm = $1 AND person IN (` + placeholders(2, credentialBatch) + `) AND state <> 'ended' ORDER BY person, id`)
-	selectKindsEver  = statement(`SELECT DISTINCT kind FROM credential WHERE realm = $1 AND person = $2 ORDER BY kind`)
+	selectCredentials = statement(`SELECT ` + credentialColumns + `, 0, data FROM credential
+		WHERE realm = $1 AND person = $2 AND state <> 'ended'
+		UNION ALL SELECT ` + certificateAsCredential + `, ` + certificateEnds + `, NULL FROM pki_certificate
+		WHERE realm = $1 AND person = $2 AND ` + certificateHeld + ` ORDER BY 1`)
+	selectCredentialsOf = statement(`SELECT ` + credentialColumns + `, 0 FROM credential
+		WHERE realm = $1 AND person IN (` + placeholders(2, credentialBatch) + `) AND state <> 'ended'
+		UNION ALL SELECT ` + certificateAsCredential + `, ` + certificateEnds + ` FROM pki_certificate
+		WHERE realm = $1 AND person IN (` + placeholders(2, credentialBatch) + `) AND ` + certificateHeld + ` ORDER BY 3, 1`)
+	selectKindsEver = statement(`SELECT kind FROM credential WHERE realm = $1 AND person = $2
+		UNION SELECT 'cert' FROM pki_certificate WHERE realm = $1 AND person = $2 AND state <> 'reserved' ORDER BY 1`)
 	insertCredential = statement(`INSERT INTO credential (` + credentialColumns + `, data)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`)
 	updateCredential = statement(`UPDATE credential SET state = $4, name = $5, model = $6, data = $7, last_used = $8, ended = $9, version = version + 1
@@ -38,20 +51,23 @@ func placeholders(from, n int) string {
 }
 
 func scanBareCredential(_ *Tx, r row) (c authn.Credential, err error) {
-	err = r.Scan(&c.ID, &c.Realm, &c.Person, &c.Kind, &c.State, &c.Name, &c.Model, stamp{&c.Created}, stamp{&c.LastUsed}, stamp{&c.Ended}, &c.Version)
+	err = r.Scan(&c.ID, &c.Realm, &c.Person, &c.Kind, &c.State, &c.Name, &c.Model, stamp{&c.Created}, stamp{&c.LastUsed}, stamp{&c.Ended}, &c.Version,
+		stamp{&c.Expires})
 	return c, err
 }
 
 func scanCredential(t *Tx, r row) (c authn.Credential, err error) {
 	var sealed []byte
-	err = r.Scan(&c.ID, &c.Realm, &c.Person, &c.Kind, &c.State, &c.Name, &c.Model, stamp{&c.Created}, stamp{&c.LastUsed}, stamp{&c.Ended}, &c.Version, &sealed)
+	err = r.Scan(&c.ID, &c.Realm, &c.Person, &c.Kind, &c.State, &c.Name, &c.Model, stamp{&c.Created}, stamp{&c.LastUsed}, stamp{&c.Ended}, &c.Version,
+		stamp{&c.Expires}, &sealed)
 	if err == nil {
 		c.Data, err = t.unseal("credential", "data", c.ID, sealed)
 	}
 	return c, err
 }
 
-// Credentials returns what a person holds, active and suspended, oldest first.
+// Credentials returns what a person holds, active and suspended, oldest first, certificates of their devices among it. Those
+// are changed as certificates, never with UpdateCredential.
 func (t *Tx) Credentials(realm, person string) ([]authn.Credential, error) {
 	return list(t, scanCredential, selectCredentials, realm, person)
 }

@@ -221,7 +221,9 @@ func TestProviderComesToADatabaseInUse(t *testing.T) {
 		for _, table := range []string{"key", "request", "authorization", "code", "refresh", "consent", "device", "logout"} {
 			execute(t, dsn, fmt.Sprintf(`DROP TABLE oidc_%s`, table))
 		}
-		execute(t, dsn, `DROP TABLE help_request`)
+		for _, table := range []string{"help_request", "pki_authority", "pki_certificate", "pki_crl", "sighting"} {
+			execute(t, dsn, `DROP TABLE `+table)
+		}
 		for _, back := range []string{`DROP INDEX session_ended`, `DROP INDEX session_over`, `ALTER TABLE session DROP COLUMN settled`,
 			`DROP TABLE exemption`, `DROP TABLE rollout_notice`, `DROP TABLE rollout_delay`,
 			`ALTER TABLE person DROP COLUMN exempt`, `ALTER TABLE person DROP COLUMN exempt_until`} {

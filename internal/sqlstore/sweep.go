@@ -33,6 +33,7 @@ var sweeps = []struct {
 	{statement(`DELETE FROM attempt WHERE key IN (SELECT key FROM attempt WHERE until <= $1 AND consecutive = 0 LIMIT $2)`), 0},
 	{statement(`DELETE FROM attempt WHERE key IN (SELECT key FROM attempt WHERE until <= $1 LIMIT $2)`), attemptsKept},
 	{statement(`DELETE FROM one_time WHERE id IN (SELECT id FROM one_time WHERE expires <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM sighting WHERE id IN (SELECT id FROM sighting WHERE expires <= $1 LIMIT $2)`), sightingKept},
 	{statement(`DELETE FROM session WHERE id IN (SELECT id FROM session WHERE until <= $1 LIMIT $2)`), explained},
 
 	{statement(`DELETE FROM help_request WHERE id IN (SELECT id FROM help_request WHERE closed <> 0 AND closed <= $1 LIMIT $2)`), helpKept},

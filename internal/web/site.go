@@ -90,6 +90,21 @@ func (s *Site) MTLSHandler(mux *http.ServeMux) http.Handler {
 	return s.visited(s.MTLSRealm, true, mux)
 }
 
+// CertRealm finds the realm whose people show device certificates at host: lower case, without port.
+func (s *Site) CertRealm(host string) (*directory.Realm, bool) {
+	name, ok := directory.HostOfCert(host)
+	if !ok {
+		return nil, false
+	}
+	return s.Realms.ByHost(name)
+}
+
+// CertHandler wraps the mux of the hosts where people's browsers show device certificates. Nothing there is a page: a browser
+// passes through, and what it finds is told at the realm's own host.
+func (s *Site) CertHandler(mux *http.ServeMux) http.Handler {
+	return s.visited(s.CertRealm, true, mux)
+}
+
 // visited finds the realm of a request's host, makes the visit and goes into the mux.
 func (s *Site) visited(find func(host string) (*directory.Realm, bool), mtls bool, mux *http.ServeMux) http.Handler {
 	inner := s.csrf.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

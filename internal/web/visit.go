@@ -28,7 +28,7 @@ type Visit struct {
 	Agent   Agent
 	Path    string // where this page is, without query
 	Chosen  bool   // the language was chosen in this browser, not guessed
-	MTLS    bool   // of a program, at the host where certificates are shown: nothing is a page
+	MTLS    bool   // at a host where certificates are shown: nothing is a page
 
 	site    *Site
 	cookies []*http.Cookie // of the request, read once

@@ -46,6 +46,8 @@ var _ Logins = (*login.Service)(nil)
 // Options are what a Door is made of.
 type Options struct {
 	Logins Logins
+	// Certificates lead to the host for certificates; needed where a realm's people have some.
+	Certificates Certificates
 	// Landing resolves where a person goes who was let in, from the opaque id the flow was begun with: a path of this
 	// host, or the address of a relying party from the realm's own data. Without it the id names a section of the
 	// account (web.SectionPath).

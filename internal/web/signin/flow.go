@@ -35,6 +35,8 @@ func provePage(k authn.Kind) stepPage {
 		return (*Door).showRecovery
 	case authn.Call, authn.Spoken:
 		return (*Door).showCall
+	case authn.Cert:
+		return (*Door).showCertificate
 	}
 	return nil
 }

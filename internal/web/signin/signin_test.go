@@ -231,7 +231,7 @@ func TestEveryReasonToBeStuckHasWords(t *testing.T) {
 			t.Errorf("%s: a word is missing", reason)
 		}
 	}
-	wants(t, door(&fake{view: proving(authn.Cert)}).Get("/signin/"+flowID), 200, "This way cannot be used here")
+	wants(t, door(&fake{view: proving(authn.Passkey)}).Get("/signin/"+flowID), 200, "This way cannot be used here")
 }
 
 func TestSEC_F4_ALandingIsNeverTakenFromTheAddress(t *testing.T) {

@@ -52,7 +52,7 @@ func (d *Door) ways(w http.ResponseWriter, r *http.Request) error {
 func rows(v login.View) (all []WayRow) {
 	listed := map[authn.Kind]bool{}
 	for _, way := range v.Ways {
-		if provePage(way.Kind) == nil || way.Kind == authn.Password {
+		if provePage(way.Kind) == nil || way.Kind == authn.Password || way.Kind == authn.Cert { // the browser asks which
 			continue
 		}
 		listed[way.Kind] = true
@@ -68,8 +68,11 @@ func rows(v login.View) (all []WayRow) {
 		if provePage(k) == nil || listed[k] {
 			continue
 		}
-		if k == authn.Password {
+		switch k {
+		case authn.Password:
 			all = append(all, WayRow{With: string(k), Label: "signin.ways.password", Icon: "key"})
+		case authn.Cert:
+			all = append(all, WayRow{With: string(k), Label: "signin.ways.certificate", Icon: "shield"})
 		}
 		if activation.Leads(k) {
 			all = append(all, WayRow{With: string(k), Label: "signin.ways.spoken", Icon: "call"})

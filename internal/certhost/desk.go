@@ -1,0 +1,141 @@
+package certhost
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"doorward/internal/audit"
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/login"
+	"doorward/internal/pki"
+	"doorward/internal/secret"
+	"doorward/internal/session"
+)
+
+// Desk is where login asks about certificates. The rules:
+//
+//   - What was shown leads into the one flow that its ticket was made for, and only for as long as the ticket lives.
+//   - Of the realm's CAs those count that are trusted now, of certificates the one on record under issuer and serial.
+//   - A certificate in use in two browsers at once is told to its owner, their contact and whoever issued it (REQ A4).
+type Desk struct {
+	Ring   *secret.Ring
+	Method authn.Identifier // devicecert
+	Clock  func() time.Time
+	Count  func(metric string, labels ...string) // may be nil
+}
+
+var _ login.Certificates = (*Desk)(nil)
+
+// Presented implements login.Certificates.
+func (d *Desk) Presented(tx login.Tx, f authn.Flow, ticket string) (*authn.Presented, []authn.Credential, error) {
+	seen, err := tx.SightingByBack(f.Realm, backHash(d.Ring, ticket))
+	switch {
+	case fault.Of(err, fault.NotFound), err == nil && (seen.Flow != f.ID || len(seen.Leaf) == 0 || !d.Clock().Before(seen.Expires)):
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	p := &authn.Presented{Sighting: seen.ID, Expires: seen.Expires, Leaf: seen.Leaf}
+	authorities, err := tx.Authorities(f.Realm)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, a := range authorities {
+		if a.Class == pki.Issuing && a.Trusted(d.Clock()) {
+			p.Issuers = append(p.Issuers, a.DER)
+		}
+	}
+	issuer, serial, err := d.Method.Identify(authn.Answer{Kind: authn.Cert, Presented: p})
+	if errors.Is(err, authn.ErrRejected) {
+		return p, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	on, err := tx.CertificateBySerial(f.Realm, issuer, serial)
+	if fault.Of(err, fault.NotFound) {
+		return p, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := json.Marshal(on)
+	return p, []authn.Credential{{
+		ID: on.ID, Realm: on.Realm, Person: on.Person, Kind: authn.Cert, Name: on.Name, Created: on.Created, Data: data,
+	}}, err
+}
+
+// Risen implements login.Certificates: it looks whether the certificate that a new session stands on is in use in another
+// browser at this moment. Its key was copied then, or its device is a shared one. Mails go out once a day.
+func (d *Desk) Risen(tx login.Tx, r login.Rise) error {
+	se, id := r.Session, shownBy(r.Session)
+	if id == "" {
+		return nil
+	}
+	all, err := tx.Sessions(se.Realm, se.Person)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(o session.Session) bool {
+		return o.ID != se.ID && o.Live(se.Created) && o.Device != se.Device && shownBy(o) == id
+	})
+	if i < 0 {
+		return nil
+	}
+	on, err := tx.Certificate(se.Realm, id)
+	if err != nil {
+		return err
+	}
+	if err := tx.Audit(audit.Event{
+		Realm: se.Realm, At: se.Created, Type: "certificate.twice", Flow: r.Flow.ID, Session: se.ID, Actor: se.Person, Person: se.Person,
+		Organization: r.Person.Organization, Network: r.Caller.Network, Browser: r.Caller.Agent,
+		Data: map[string]string{"name": on.Name, "certificate": id, "other": all[i].Network, "other_browser": all[i].Browser},
+	}); err != nil {
+		return err
+	}
+	if first, _, err := tx.Reserve("twice:"+id, 1, 24*time.Hour, se.Created); err != nil || !first {
+		return err
+	}
+	if d.Count != nil {
+		d.Count("certificate_twice")
+	}
+	tell := func(to directory.Person, template string, args map[string]string) error {
+		args["device_browser"], args["device_network"] = all[i].Browser, all[i].Network
+		return tx.Enqueue(login.Notice(r.Realm.Realm, to, r.Person, template, se.Created, r.Caller.Network, r.Caller.Agent, args))
+	}
+	if err := tell(r.Person, "certificate-twice", map[string]string{"name": on.Name}); err != nil {
+		return err
+	}
+	staff := []string{r.Person.Contact, on.Approver}
+	slices.Sort(staff)
+	for _, id := range slices.Compact(staff) {
+		if id == "" || id == se.Person {
+			continue
+		}
+		p, err := tx.Person(se.Realm, id)
+		if fault.Of(err, fault.NotFound) || err == nil && (!p.Role.Staff() || p.State.Shut()) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := tell(p, "certificate-twice-console", map[string]string{"name": r.Person.Name, "address": r.Person.Address}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shownBy is the certificate that a session stands on, empty for none.
+func shownBy(se session.Session) string {
+	for _, e := range se.Evidence {
+		if e.Kind == authn.Cert {
+			return e.Credential
+		}
+	}
+	return ""
+}

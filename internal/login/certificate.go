@@ -1,0 +1,87 @@
+package login
+
+import (
+	"slices"
+	"time"
+
+	"doorward/internal/authn"
+	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/session"
+)
+
+// Certificates know what browsers have shown at the host for certificates (certhost.Desk).
+type Certificates interface {
+	// Presented finds what the ticket back leads to in a flow, and what is on record about it: one credential, with the
+	// record as Data, or none. p is nil where the ticket leads to nothing in this flow. It judges nothing.
+	Presented(tx Tx, f authn.Flow, ticket string) (p *authn.Presented, on []authn.Credential, err error)
+	// Risen is told of every new session in its own transaction.
+	Risen(tx Tx, r Rise) error
+}
+
+// Rise is a session that begins.
+type Rise struct {
+	Caller  Caller
+	Realm   *Realm
+	Person  directory.Person
+	Flow    authn.Flow
+	Session session.Session
+}
+
+// presented is load for a certificate. It must be that of whoever signs in: of the person of the flow, or, while nobody is
+// known yet, of the address that was typed. Whether that address is anybody's makes no difference (REQ A22).
+func (p *proving) presented(tx Tx, f authn.Flow) (err error) {
+	if p.s.Certificates == nil {
+		return fault.New(fault.Conflict, "not-expected")
+	}
+	p.typed = true
+	if p.a.Presented, p.stored, err = p.s.Certificates.Presented(tx, f, p.a.Text); err != nil || len(p.stored) == 0 {
+		return err
+	}
+	p.who = p.stored[0].Person
+	if f.Person == "" {
+		owner, err := tx.Person(f.Realm, p.who)
+		if err != nil {
+			return err
+		}
+		p.typed = owner.Address == f.Address
+	}
+	return nil
+}
+
+// use notes in its own row, where everything about it stands, that a certificate was shown. One that has stopped living
+// since it was compared makes the whole call look again.
+func use(tx Tx, c authn.Credential, used bool, now time.Time) error {
+	if !used {
+		return nil
+	}
+	return movedOn(tx.UseCertificate(c.Realm, c.ID, now))
+}
+
+// live leaves out what has run out.
+func live(all []authn.Credential, now time.Time) []authn.Credential {
+	return slices.DeleteFunc(all, func(c authn.Credential) bool { return !c.Expires.IsZero() && !now.Before(c.Expires) })
+}
+
+// first is what would be asked of a person at the beginning of a flow, by the policy that counts for them alone.
+func (s *Service) first(tx Tx, realm *Realm, p directory.Person, f authn.Flow) (authn.Step, error) {
+	org, err := tx.Organization(p.Realm, p.Organization)
+	if err != nil {
+		return authn.Step{}, err
+	}
+	rules, err := s.rules(realm, p, org, f.Goal)
+	return authn.Next(rules, authn.Person{}, f), err
+}
+
+// anybody is the first step of a visitor of whom nobody knows yet whether they are a member, an administrator or staff.
+func (s *Service) anybody(realm *Realm, f authn.Flow) (authn.Step, error) {
+	var all []authn.Rules
+	for _, role := range []directory.Role{directory.Member, directory.Administrator, directory.Owner} {
+		rules, err := s.rules(realm, directory.Person{Role: role}, directory.Organization{}, f.Goal)
+		if err != nil {
+			return authn.Step{}, err
+		}
+		all = append(all, rules)
+	}
+	return authn.Anybody(f, all...), nil
+}
