@@ -124,7 +124,7 @@ type house struct {
 	site      *web.Site
 	mux       *http.ServeMux
 	mtls      *http.ServeMux // what applications call where they show certificates
-	certs     *http.ServeMux // where people's browsers show those of their devices
+	shown     *http.ServeMux // where people's browsers show the certificates of their devices
 	issuers   *certhost.Issuers
 	stops     []func()
 }
@@ -140,7 +140,7 @@ func outbound() *http.Client {
 
 // build makes the house on its ground. dev shows the gallery of pages.
 func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
-	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), mtls: http.NewServeMux(), certs: http.NewServeMux(), outbound: outbound()}
+	h := &house{ground: g, metrics: server.NewMetrics(), mux: http.NewServeMux(), mtls: http.NewServeMux(), shown: http.NewServeMux(), outbound: outbound()}
 	defer func() {
 		if err != nil {
 			h.Close()
@@ -195,7 +195,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		Store: sqlstore.For[certhost.Tx](g.store), Flows: h.login, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
 	}})
 	in.Mount(h.site, h.mux)
-	in.MountCertificates(h.site, h.certs)
+	in.MountCertificates(h.site, h.shown)
 	h.issuers = &certhost.Issuers{Store: sqlstore.For[certhost.IssuersTx](g.store), Epoch: g.store.Epoch, Clock: g.clock, Log: g.log}
 	h.provider.Mount(h.site, h.mux)
 	h.guard.Mount(h.site, h.mux)
@@ -291,7 +291,7 @@ func (h *house) doors() []server.Door {
 		{
 			Name: "certificate", Serves: func(host string) bool { _, ok := h.site.CertRealm(host); return ok },
 			AsksCertificate: true, Issuers: h.named,
-			Handler: h.site.CertHandler(h.certs), Pattern: func(r *http.Request) string { _, p := h.certs.Handler(r); return p },
+			Handler: h.site.CertHandler(h.shown), Pattern: func(r *http.Request) string { _, p := h.shown.Handler(r); return p },
 		},
 		{
 			Name: "realm", Serves: h.cache.Serves, Handler: h.guard.Handler(h.site.Handler(h.mux)), Asked: h.guard.Asked,
