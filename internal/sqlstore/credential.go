@@ -17,7 +17,7 @@ const (
 		last_used, 0, version`
 	certificateEnds = `CASE WHEN ends <> 0 AND ends < not_after THEN ends ELSE not_after END`
 	certificateHeld = `state IN ('issued', 'active', 'suspended')`
-	credentialBatch   = 50 // people per statement of CredentialsOf
+	credentialBatch = 50 // people per statement of CredentialsOf
 )
 
 var (
