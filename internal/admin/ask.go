@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"doorward/internal/audit"
-	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
@@ -388,17 +387,6 @@ func Shut(tx PeopleTx, p directory.Person, why string, now time.Time) (sessions 
 	}
 	tx.Bump()
 	return sessions, VoidLinks(tx, p, now)
-}
-
-// VoidLinks ends every link that somebody got by mail, and their open flows.
-func VoidLinks(tx PeopleTx, p directory.Person, now time.Time) error {
-	for _, k := range []authn.Kind{authn.Invite, authn.Mail} {
-		if _, err := tx.VoidOneTimes(p.Realm, p.ID, k, "", now); err != nil {
-			return err
-		}
-	}
-	_, err := tx.VoidFlows(p.Realm, p.ID, "")
-	return err
 }
 
 func is(err error, code string) bool { f := fault.As(err); return f != nil && f.Code == code }

@@ -41,3 +41,14 @@ func (s *Requests) Distrust(tx RequestTx, by login.By, p directory.Person, reaso
 	}
 	return nil
 }
+
+// VoidLinks ends every link that somebody got by mail, and their open flows.
+func VoidLinks(tx PeopleTx, p directory.Person, now time.Time) error {
+	for _, k := range []authn.Kind{authn.Invite, authn.Mail} {
+		if _, err := tx.VoidOneTimes(p.Realm, p.ID, k, "", now); err != nil {
+			return err
+		}
+	}
+	_, err := tx.VoidFlows(p.Realm, p.ID, "")
+	return err
+}
