@@ -221,12 +221,14 @@ func TestProviderComesToADatabaseInUse(t *testing.T) {
 		for _, table := range []string{"key", "request", "authorization", "code", "refresh", "consent", "device", "logout"} {
 			execute(t, dsn, fmt.Sprintf(`DROP TABLE oidc_%s`, table))
 		}
-		for _, table := range []string{"help_request", "pki_authority", "pki_certificate", "pki_crl", "sighting"} {
+		for _, table := range []string{"help_request", "activation", "caller_check", "parcel", "pki_authority", "pki_certificate", "pki_crl", "sighting"} {
 			execute(t, dsn, `DROP TABLE `+table)
 		}
 		for _, back := range []string{`DROP INDEX session_ended`, `DROP INDEX session_over`, `ALTER TABLE session DROP COLUMN settled`,
 			`DROP TABLE exemption`, `DROP TABLE rollout_notice`, `DROP TABLE rollout_delay`,
-			`ALTER TABLE person DROP COLUMN exempt`, `ALTER TABLE person DROP COLUMN exempt_until`} {
+			`ALTER TABLE person DROP COLUMN exempt`, `ALTER TABLE person DROP COLUMN exempt_until`, `DROP INDEX credential_recovery`, `DROP INDEX person_administrators`,
+			`ALTER TABLE person DROP COLUMN phone`, `ALTER TABLE person DROP COLUMN phone_since`,
+			`ALTER TABLE organization DROP COLUMN phone`, `ALTER TABLE organization DROP COLUMN phone_since`} {
 			execute(t, dsn, back)
 		}
 		execute(t, dsn, `DELETE FROM goose_db_version WHERE version_id >= 2`)
