@@ -31,14 +31,11 @@ func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (d
 		if err := tx.UpdatePerson(p); err != nil {
 			return err
 		}
-		ended, err := Shut(tx, p, "disabled", now)
-		if err != nil {
+		if _, err := Shut(tx, p, "disabled", now); err != nil {
 			return err
 		}
-		if ended > 0 {
-			if err := tx.Enqueue(by.NoticeTo(p, now, "sessions-ended", nil)); err != nil {
-				return err
-			}
+		if err := tx.Enqueue(by.NoticeTo(p, now, "account-disabled", map[string]string{"reason": reason})); err != nil {
+			return err
 		}
 		return tx.Audit(by.EventAbout(p, now, "person.disabled", reason, map[string]string{"name": p.Name}))
 	})

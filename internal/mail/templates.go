@@ -55,6 +55,7 @@ var templates = map[string]shape{
 	"request-refused":      {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
 	"request-cancelled":    {Notice: true, Facts: []string{"who", "number", "when", "where"}, Why: "safety"},
 	"account-frozen":       {To: "/help/frozen", Facts: []string{"number", "when", "where"}, Why: "safety"},
+	"account-disabled":     {To: "/help/request", Facts: []string{"who", "reason", "when"}, Why: "safety"},
 	"account-enabled":      {Notice: true, Facts: notice, Why: "safety"},
 
 	"details-changed":      {Notice: true, Facts: notice, Why: "safety"},

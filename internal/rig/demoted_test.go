@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"doorward/internal/helpdesk"
@@ -55,6 +56,20 @@ func TestSEC_H2_THD1_ANumberPutOnFileJustNowTakesTwo(t *testing.T) {
 		h.says(p, true, "The number to call back was changed in the last seven days")
 		if slices.ContainsFunc(q.Approvals, func(a helpdesk.Approval) bool { return a.By != h.agent.Is.ID }) {
 			t.Errorf("%+v", q.Approvals)
+		}
+	})
+}
+
+// Whoever is signed in nowhere is told that their account was disabled as well.
+func TestSEC_H7_DisablingIsNeverSilent(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		h := newHouse(t, store)
+		h.change(h.ada, h.max, "sessions", "reason", "Laptop left in a taxi")
+		h.Deliver()
+		h.change(h.ada, h.max, "disable", "reason", "Left the company today")
+		letters := to(h.Deliver(), h.max, "account-disabled")
+		if len(letters) != 1 || !strings.Contains(letters[0].Text, "Left the company today") || !strings.Contains(letters[0].Text, "Ada") {
+			t.Errorf("%+v", letters)
 		}
 	})
 }
