@@ -14,7 +14,7 @@ import (
 )
 
 // Disable shuts somebody out: sessions, open flows and links end in the same transaction, and nothing lets them in until
-// they are enabled again; what they hold stays. It fails with fault.NotFound or fault.Forbidden where the actor may not,
+// they are enabled again; what they hold stays. They are told by mail. It fails with fault.NotFound or fault.Forbidden where the actor may not,
 // and with fault.Conflict "last-administrator" for the only active administrator of an organization (REQ B49). Doing it
 // twice changes nothing.
 func (s *People) Disable(ctx context.Context, by login.By, id, reason string) (directory.Person, error) {

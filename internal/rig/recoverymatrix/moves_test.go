@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"doorward/internal/activation"
 	"doorward/internal/authn"
 	"doorward/internal/helpdesk"
 	"doorward/internal/rig"
@@ -265,6 +266,10 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 		}
 		ends := slices.ContainsFunc([]string{"/refuse", "/answer", "/stop", "/disable", "/sessions", "/withdraw", "/delete"}, func(s string) bool { return strings.HasSuffix(r.Path, s) })
 		switch params := r.Params(); {
+		case slices.Equal(params, []string{"person", "call"}):
+			if !strings.HasSuffix(r.Path, "/reject") || a.alone(x) {
+				all = append(all, a.onCalls(x, r, name)...)
+			}
 		case ends && (!a.alone(x) || i > 0 && !a.deep || len(x.w.path) > 2 && !a.deep):
 		case len(params) == 0: // about nobody who is there
 		case slices.Equal(params, []string{"person"}):
@@ -277,6 +282,38 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 			x.T.Fatalf("unlisted route: nobody knows what to put into %s. Say so in moves_test.go.", r)
 		}
 	}
+	return all
+}
+
+// onCalls are the moves of somebody at the desk in a call: the thief reads out what their page shows.
+func (a *attack) onCalls(x *stage, r rig.Route, name string) (all []move) {
+	for _, call := range x.calls() {
+		if !call.Live(x.Clock.Now()) {
+			continue
+		}
+		path, err := r.With(map[string]string{"person": a.victim().Is.ID, "call": call.ID})
+		if err != nil {
+			x.T.Fatal(err)
+		}
+		all = append(all, move{r.String(), name, "", strings.HasSuffix(r.Path, "/reject"), false, func(x *stage) {
+			code := ""
+			for _, id := range x.w.flows {
+				if shown := x.get("thief", "/signin/"+id).Text("activation-code"); shown != "" {
+					code = shown
+				}
+			}
+			x.post(name, path, fields("code", code, "version", strconv.FormatInt(call.Version, 10), "result-call-back", "passed", "note-call-back", "They sounded right")...)
+		}})
+	}
+	return all
+}
+
+// calls are the codes that somebody was shown to read out as the victim, newest first.
+func (x *stage) calls() (all []activation.Activation) {
+	x.Read(func(tx *sqlstore.Tx) (err error) {
+		all, err = tx.ActivationsOf(x.Realm.ID, x.a.victim().Is.ID, 5)
+		return err
+	})
 	return all
 }
 
@@ -365,6 +402,12 @@ func (a *attack) inFlows(x *stage, r rig.Route) (all []move) {
 					add(kind, func(x *stage) { x.post("thief", "/signin/"+id+"/prove", x.secretOf(kind)...) })
 				}
 			}
+		case "code":
+			add("", func(x *stage) {
+				if f := x.get("thief", "/signin/"+id).FormTo("/code"); f != nil {
+					x.submit("thief", f)
+				}
+			})
 		case "choose":
 			add("", func(x *stage) { x.post("thief", "/signin/"+id+"/choose", "authenticator", "google") })
 		case "terms":

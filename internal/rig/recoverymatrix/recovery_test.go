@@ -63,16 +63,20 @@ func TestSEC_H1_THD1_TADM_TMBX_NobodyIsTalkedRound(t *testing.T) {
 	c := newCast(t)
 	var states, changes, moves atomic.Int64
 	t.Run("searches", func(t *testing.T) {
+		torture := os.Getenv("DOORWARD_TORTURE") != ""
 		for _, one := range attackers {
 			for _, victim := range victims {
 				for _, quick := range []bool{false, true} {
+					if quick && victim == "bea" && !torture {
+						continue // as for staff, who need more
+					}
 					a := one.aim(c, victim)
 					a.depth, a.quick = 3, quick
 					name := one.name + "/" + victim + "/everything"
 					if quick {
 						a.depth, name = 8, one.name+"/"+victim+"/far"
 					}
-					if os.Getenv("DOORWARD_TORTURE") != "" {
+					if torture {
 						a.depth, a.deep = a.depth+2, true
 					}
 					t.Run(name, func(t *testing.T) {

@@ -104,6 +104,13 @@ func (x *stage) facts() (f facts) {
 				}
 			}
 		}
+		called, err := tx.ActivationsOf(p.Realm, p.ID, 1)
+		if err != nil {
+			return err
+		}
+		for _, c := range called {
+			fmt.Fprintf(&canon, " call %s live %t by %s, %d confirmed;", c.State, c.Live(x.Clock.Now()), x.who(c.Agent), len(c.Confirmations))
+		}
 		var flows []string
 		for _, id := range x.w.flows {
 			flow, err := tx.Flow(p.Realm, id)
