@@ -29,7 +29,7 @@ func (m move) String() string { return strings.TrimSpace(m.who + " " + m.route +
 // helps reports whether a move is on the way by which people are helped: what a quick search is left with.
 func (m move) helps() bool {
 	for _, route := range []string{
-		"/help/request", "/console/people/invite", "/signin/resend", "/signin/code", "/enable", "/resend", "/edit", "/preferences", "/remind",
+		"/help/request", "/console/people/invite", "/signin/resend", "/signin/code", "/enable", "/resend", "/edit", "/console/organizations", "/preferences", "/remind",
 		"/account/security", "/account/sessions", "/account/applications", "/account/preferences", "/account/settings",
 	} {
 		if strings.Contains(m.route, route) {
@@ -272,6 +272,10 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 			}
 		case ends && (!a.alone(x) || i > 0 && !a.deep || len(x.w.path) > 2 && !a.deep):
 		case len(params) == 0: // about nobody who is there
+		case slices.Equal(params, []string{"organization"}):
+			if i == 0 && a.alone(x) && len(x.w.path) == 0 {
+				add("the victim's", true, map[string]string{"organization": victim.Organization}, fields()...)
+			}
 		case slices.Equal(params, []string{"person"}):
 			add("", ends, map[string]string{"person": victim.ID}, fields()...)
 		case slices.Equal(params, []string{"request"}):
