@@ -34,7 +34,7 @@ type loss struct {
 const (
 	alone  = "mailbox, the authenticator"
 	called = "mailbox, an agent who called back, a supervisor, an hour, a spoken code that an agent confirms"
-	twice  = "mailbox, an agent who called back, a supervisor, a day, a spoken code that both confirm"
+	twice  = "mailbox, an agent who called back, a supervisor, a day, a spoken code that an agent confirms"
 )
 
 // losses are the same in both shipped realms as long as their policies are.
