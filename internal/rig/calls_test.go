@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -435,4 +436,34 @@ func TestSEC_TAC2_Races_EntriesConfirmationsRejections(t *testing.T) {
 			t.Errorf("%s: %v", s, n)
 		}
 	})
+}
+
+// The waiting page moves on by itself: its stream says so within seconds once an agent has the call, over the program's own
+// listener, and to nobody but the browser that waits.
+func TestREQ_A29_TheWaitingPageMovesOnByItself(t *testing.T) {
+	v := newVillage(t, testdb.SQLite(t))
+	b, page, a := v.waits(v.max, "198.51.100.77")
+	if every, ok := page.Refresh(); !ok {
+		t.Errorf("without script the page never looks again: %q", every)
+	}
+	c := v.Serve().Client()
+	events := Origin + page.URL.Path + "/events"
+	stranger, err := c.Get(events)
+	v.must(err)
+	stranger.Body.Close()
+	if stranger.StatusCode == http.StatusOK {
+		t.Error("a stranger is told how the call stands")
+	}
+	c.Jar = b.HTTP.Jar
+	stream, err := c.Get(events)
+	v.must(err)
+	defer stream.Body.Close()
+	if kind := stream.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Fatalf("%s, %s", stream.Status, kind)
+	}
+	v.open(v.cal, a)
+	told, err := io.ReadAll(stream.Body) // it ends with what it has to say
+	if err != nil || !strings.Contains(string(told), "event: reload") {
+		t.Errorf("the stream says %q: %v", told, err)
+	}
 }
