@@ -230,3 +230,61 @@ func (h *house) chosen(path string) bool {
 	h.Read(func(tx *sqlstore.Tx) (err error) { q, err = tx.HelpRequest(h.Realm.ID, id); return err })
 	return int(testdb.Ring().Hash("second-look", q.ID)[0])*100 < h.Realm.Requests.Strict().SecondLook*256
 }
+
+// T-HD2 on the pages: one impostor calls twenty times, five agents take turns, and half of them are fooled. At most one call
+// leads to a grant, and from the second refusal on the supervisor is told each time.
+func TestSEC_THD2_TwentyCallsThroughTheConsole(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		h := newHouse(t, store)
+		staff := h.org(h.agent)
+		agents := []*Somebody{h.agent, h.colleague}
+		for _, name := range []string{"Cleo", "Dora", "Emil"} {
+			agents = append(agents, h.Join(staff, directory.Agent, name+" Agent", strings.ToLower(name)+"@northline.example"))
+		}
+		h.Deliver()
+		grants, refusals, calls := 0, 0, 0
+		for call := range 20 {
+			by := agents[call%5]
+			h.Clock.Advance(time.Minute)
+			p := h.open(by, "/console/people/"+h.max.Is.ID, http.StatusOK)
+			if p.Link("Reset a factor") == "" {
+				continue
+			}
+			p = h.send(by, h.open(by, "/console/people/"+h.max.Is.ID+"/reset", http.StatusOK), "/reset", "kinds", "totp", "reason", "Phone lost, says the caller", "channel", "phone")
+			if !strings.HasPrefix(p.URL.Path, "/console/requests/") {
+				h.says(p, true, "That was often")
+				continue
+			}
+			calls++
+			fooled := call%2 == 0
+			result := map[bool]string{true: "passed", false: "failed"}[fooled]
+			p = h.send(by, p, "/check", "result-call-back", result, "note-call-back", "said the right things")
+			if fooled {
+				if p, err := by.Browser.Submit(p.FormTo("/approve")); err != nil || p.Status >= http.StatusInternalServerError {
+					t.Fatalf("%v %v", p, err)
+				}
+				if h.live(h.max).State == helpdesk.Approved {
+					grants++
+				}
+				h.send(by, h.open(by, "/console/requests/"+h.live(h.max).ID, http.StatusOK), "/stop", "reason-stop", "The caller asks for something else")
+				h.Deliver()
+				continue
+			}
+			h.send(by, p, "/refuse", "reason-refuse", "Gave a wrong number to call back", "suspicious", "yes")
+			refusals++
+			if alarms := len(to(h.Deliver(), h.super, "request-alarm")); alarms != yes(refusals > 1) {
+				t.Errorf("%d alarms at refusal %d", alarms, refusals)
+			}
+		}
+		if grants > 1 || refusals < 2 || calls < 6 || calls > 10 {
+			t.Errorf("%d calls, %d grants, %d refusals", calls, grants, refusals)
+		}
+	})
+}
+
+func yes(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
