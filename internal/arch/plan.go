@@ -113,12 +113,12 @@ var Plan = map[string]Room{
 		"internal/web/catalog",
 	}},
 	"internal/web/account": {doors, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/rollout", "internal/breakglass", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
 		"internal/selfservice", "internal/session", "internal/web",
 	}},
 	"internal/web/catalog": {doors, nil},
 	"internal/web/console": {doors, []string{
-		"internal/activation", "internal/admin", "internal/authn", "internal/calls", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
+		"internal/breakglass", "internal/rollout", "internal/activation", "internal/admin", "internal/authn", "internal/calls", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
 		"internal/mail", "internal/roster", "internal/web",
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
@@ -157,8 +157,13 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
+<<<<<<< HEAD
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/devicecert", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
 		"internal/calls", "internal/certhost", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/pki", "internal/rig/walker", "internal/selfservice",
+=======
+		"internal/breakglass", "internal/rollout", "internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
+		"internal/calls", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
+>>>>>>> 4d19894 (Pages of roll-outs and exemptions: announced and put off at sign-in, who is ready, two who exempt, shown to everybody concerned)
 		"internal/roster",
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/repository", "internal/selfservice", "internal/roster",

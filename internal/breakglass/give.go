@@ -236,6 +236,22 @@ func (s *Service) End(ctx context.Context, by By, person, id string) error {
 	})
 }
 
+// EndOwn is End for the person themselves.
+func (s *Service) EndOwn(ctx context.Context, by By) error {
+	var e helpdesk.Exemption
+	err := s.Store.Read(ctx, func(tx GiveTx) (err error) {
+		e, err = tx.ExemptionOf(by.Person.Realm, by.Person.ID)
+		return err
+	})
+	if fault.Of(err, fault.NotFound) {
+		return fault.New(fault.Conflict, "exemption-over")
+	}
+	if err != nil {
+		return err
+	}
+	return s.End(ctx, by, by.Person.ID, e.ID)
+}
+
 // load finds an exemption and its person, for an actor who may see them.
 func (s *Service) load(tx GiveTx, by By, person, id string, e *helpdesk.Exemption) (p directory.Person, err error) {
 	if p, err = tx.Person(by.Person.Realm, person); err != nil {

@@ -119,6 +119,7 @@ type View struct {
 	Minted   *Minted               // set when the person was let in by this call
 	Finished bool                  // the goal was to bind, and it is reached
 	Helped   helpdesk.Request      // set when the flow is stuck and somebody is at it: what to name on the phone, and since when or from when
+	Ahead    []directory.Due       // beside a step that can be put off: what asks for it
 }
 
 // Way is one credential the person may show now.
@@ -304,6 +305,9 @@ func (s *Service) owed(tx Tx, r *Realm, p directory.Person) ([]authn.Duty, error
 // view turns a standing into what a door shows.
 func (s *Service) view(ctx context.Context, st standing) (View, error) {
 	v := View{Realm: st.realm, Flow: st.flow, Step: st.step, Person: st.person, Helped: st.helped, Call: st.call}
+	if st.step.Later {
+		v.Ahead = st.dues()
+	}
 	if st.flow.Person == "" || st.step.Act != authn.ActProve && st.step.Act != authn.ActBind {
 		return v, nil
 	}

@@ -25,6 +25,7 @@ import (
 	"doorward/internal/authn/recovery"
 	"doorward/internal/authn/spoken"
 	"doorward/internal/authn/totp"
+	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/certhost"
 	authority "doorward/internal/certify"
@@ -34,6 +35,7 @@ import (
 	"doorward/internal/login"
 	"doorward/internal/oidc"
 	"doorward/internal/repository"
+	"doorward/internal/rollout"
 	"doorward/internal/roster"
 	"doorward/internal/selfservice"
 	"doorward/internal/sqlstore"
@@ -66,6 +68,8 @@ type Rig struct {
 	Roster    *roster.Service
 	Calls     *calls.Desk
 	Certs     *authority.Service
+	Rollouts  *rollout.Service
+	Exempts   *breakglass.Service
 	Provider  *oidc.Provider
 	Guard     *forwardauth.Door
 	Passwords *password.Method
@@ -179,6 +183,11 @@ func (r *Rig) build(realm string, epoch func() int64) {
 			return realm.Realm, nil
 		},
 	}
+	r.Rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](store), Clock: r.Clock.Now}
+	r.Exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](store), Clock: r.Clock.Now,
+		Rules: func(_ string, p directory.Person, o directory.Organization) (authn.Rules, error) {
+			return r.Login.RulesOf(r.Realm, p, o)
+		}}
 
 	r.Provider = oidc.New(oidc.Options{
 		Store: sqlstore.For[oidc.Tx](store), Ring: ring, Logins: r.Login, Realms: r.Realms, Fetch: r.fetch, Clock: r.Clock.Now, Epoch: epoch, Log: log, Record: store.RecordLater,
@@ -223,8 +232,8 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
-	}}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls}).Mount(mux)
+	}, Exempts: r.Exempts, Rollouts: r.Rollouts}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

@@ -219,6 +219,39 @@ func (s *Service) Report(ctx context.Context, by directory.Person, r directory.R
 	return rows, nil
 }
 
+// Asked is a roll-out in grace that asks something of a person.
+type Asked struct {
+	Due       directory.Due
+	Readiness Readiness
+}
+
+// Mine are the roll-outs in grace that ask something of one person.
+func (s *Service) Mine(ctx context.Context, p directory.Person, o directory.Organization, r directory.Realm, policies *authn.Policies) (all []Asked, err error) {
+	now := s.Clock()
+	dues := slices.DeleteFunc(r.Dues(o), func(d directory.Due) bool { return !d.Grace(now) })
+	if len(dues) == 0 {
+		return nil, nil
+	}
+	err = s.Store.Read(ctx, func(tx Tx) error {
+		all = nil
+		known, err := Known(tx, r.ID, []directory.Person{p})
+		if err != nil {
+			return err
+		}
+		for _, d := range dues {
+			rules, err := At(r, policies, p, o, d.Until)
+			if err != nil {
+				return err
+			}
+			if how, _ := judge(rules, known[p.ID]); how == Able || how == Stranded {
+				all = append(all, Asked{d, how})
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
 // ListMost is how many people a list of a report holds.
 const ListMost = 200
 

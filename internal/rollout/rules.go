@@ -18,7 +18,7 @@ import (
 // A member's exemption counts for all of these but what an application asks for itself: that it gets, or nothing
 // (REQ B65). Administrators and staff are never exempt, also who has become one since.
 //
-// It fails with fault.NotFound "client" where the goal names a relying party that the realm does not have.
+// It fails with fault.NotFound "not-found" where the goal names a relying party that the realm does not have.
 func Rules(r directory.Realm, policies *authn.Policies, p directory.Person, o directory.Organization, g authn.Goal, now time.Time) (authn.Rules, error) {
 	base := policies.Rules(AudienceOf(p.Role))
 	var here, soon overlays
@@ -41,7 +41,7 @@ func Rules(r directory.Realm, policies *authn.Policies, p directory.Person, o di
 	if g.Client != "" {
 		i := slices.IndexFunc(r.Relying, func(c directory.RelyingParty) bool { return c.ID == g.Client })
 		if i < 0 {
-			return base, fault.New(fault.NotFound, "client")
+			return base, fault.New(fault.NotFound, "not-found")
 		}
 		exempt = exempt && strings.TrimSpace(r.Relying[i].Policy) == ""
 		if err := here.add("relying party "+g.Client, r.Relying[i].Policy); err != nil {

@@ -8,8 +8,10 @@ import (
 	"net/http"
 
 	"doorward/internal/authn"
+	"doorward/internal/breakglass"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/rollout"
 	"doorward/internal/secret"
 	"doorward/internal/selfservice"
 	"doorward/internal/web"
@@ -33,6 +35,10 @@ type Door struct {
 	Site  *web.Site
 	Flows Flows
 	Self  *selfservice.Service
+	// Exempts ends an exemption for its owner.
+	Exempts *breakglass.Service
+	// Rollouts says what a roll-out asks of a person.
+	Rollouts *rollout.Service
 }
 
 // Mount adds the routes.
@@ -45,6 +51,8 @@ func (d *Door) Mount(mux *http.ServeMux) {
 func (d *Door) routes() map[string]web.SignedHandler {
 	return map[string]web.SignedHandler{
 		"GET /account":                               d.overview,
+		"POST /account/ahead":                        d.ahead,
+		"POST /account/exempt/end":                   d.endExemption,
 		"GET /account/security":                      d.security,
 		"POST /account/security/add":                 d.add,
 		"POST /account/security/password":            d.password,

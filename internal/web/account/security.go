@@ -57,6 +57,9 @@ type OverviewPage struct {
 	Spare        bool
 	Codes        Codes
 	Applications []directory.RelyingParty
+	Ahead        []Ahead
+	Exempt       authn.Kind // not asked for, for a time; empty for none
+	ExemptUntil  time.Time
 }
 
 // Codes are the recovery codes of an account, as a card.
@@ -79,7 +82,9 @@ func (c Codes) None() bool { return c.Can && c.Made.IsZero() }
 var overviewPage = web.Define(Pages, "overview", web.Desk,
 	web.Sample("new", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 1, Codes: Codes{Can: true}}),
 	web.Sample("spare", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 2, Spare: true, Codes: sampleCodes(2),
-		Applications: []directory.RelyingParty{{ID: "store", Name: "Northline store", Home: "https://store.northline.example"}}}))
+		Applications: []directory.RelyingParty{{ID: "store", Name: "Northline store", Home: "https://store.northline.example"}}}),
+	web.Sample("asked and exempt", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 1, Spare: true,
+		Ahead: []Ahead{{Name: "A second step", About: "Beside your password you show a code.", Until: sampleTime.AddDate(0, 0, 9)}, {Name: "Passkeys", About: "You sign in with a passkey.", Until: sampleTime.AddDate(0, 0, 30), Stranded: true}}, Exempt: authn.TOTP, ExemptUntil: sampleTime.Add(24 * time.Hour)}))
 
 func (d *Door) overview(w http.ResponseWriter, r *http.Request, by login.By) error {
 	o, err := d.Self.Overview(r.Context(), by)
@@ -94,6 +99,12 @@ func (d *Door) overview(w http.ResponseWriter, r *http.Request, by login.By) err
 		if c.Kind != authn.Password && c.Kind != authn.Recovery {
 			p.Factors++
 		}
+	}
+	if p.Ahead, err = d.asked(r, by); err != nil {
+		return err
+	}
+	if by.Person.IsExempt(web.From(r).Now) {
+		p.Exempt, p.ExemptUntil = authn.Kind(by.Person.Exempt), by.Person.ExemptUntil
 	}
 	return overviewPage.Show(w, r, p)
 }

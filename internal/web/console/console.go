@@ -8,9 +8,11 @@ import (
 	"slices"
 
 	"doorward/internal/admin"
+	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/directory"
 	"doorward/internal/login"
+	"doorward/internal/rollout"
 	"doorward/internal/roster"
 	"doorward/internal/web"
 )
@@ -29,6 +31,8 @@ type Door struct {
 	Requests *admin.Requests
 	Roster   *roster.Service
 	Calls    *calls.Desk
+	Rollouts *rollout.Service
+	Exempts  *breakglass.Service
 }
 
 // Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
@@ -56,12 +60,21 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/enable":   d.stand("enable"),
 		"GET /console/people/{person}/sessions":  d.standPage("sessions"),
 		"POST /console/people/{person}/sessions": d.stand("sessions"),
-		"GET /console/people/{person}/edit":      d.editPage,
-		"POST /console/people/{person}/edit":     d.edit,
-		"GET /console/people/{person}/role":      d.rolePage,
-		"POST /console/people/{person}/role":     d.role,
-		"GET /console/people/{person}/delete":    d.deletePage,
-		"POST /console/people/{person}/delete":   d.delete,
+		"GET /console/people/{person}/exempt":    d.exemptPage,
+		"POST /console/people/{person}/exempt":   d.exempt,
+
+		"POST /console/people/{person}/exempt/second": d.exemptSecond,
+		"POST /console/people/{person}/exempt/end":    d.exemptEnd,
+
+		"GET /console/exemptions": d.exemptions,
+		"GET /console/rollouts":   d.rollouts,
+
+		"GET /console/people/{person}/edit":    d.editPage,
+		"POST /console/people/{person}/edit":   d.edit,
+		"GET /console/people/{person}/role":    d.rolePage,
+		"POST /console/people/{person}/role":   d.role,
+		"GET /console/people/{person}/delete":  d.deletePage,
+		"POST /console/people/{person}/delete": d.delete,
 
 		"GET /console/people/{person}/calls/{call}":          d.call,
 		"POST /console/people/{person}/calls/{call}/open":    d.openCall,
@@ -103,7 +116,18 @@ func (d *Door) view(r *http.Request, by login.By, current string) (web.View, err
 	if by.Person.Role.Staff() {
 		shape = staffFrame
 	}
-	return shape(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current, waiting), err
+	if err != nil {
+		return web.View{}, err
+	}
+	given, err := d.Exempts.Live(r.Context(), exemptBy(by))
+	out := shape(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current, waiting)
+	if len(by.Realm.Rollouts) > 0 {
+		out.Nav = slices.Insert(out.Nav, len(out.Nav)-1, web.NavItem{Href: "/console/rollouts", Label: "console.nav.rollouts", Icon: "shield", Current: current == "/console/rollouts"})
+	}
+	if len(given) > 0 || current == "/console/exemptions" {
+		out.Nav = slices.Insert(out.Nav, len(out.Nav)-1, web.NavItem{Href: "/console/exemptions", Label: "console.nav.exemptions", Icon: "alert", Badge: len(given), Current: current == "/console/exemptions"})
+	}
+	return out, err
 }
 
 // staffFrame is the frame for staff, who look after organizations as well.

@@ -40,6 +40,8 @@ func statusOf(p admin.Listed) Status {
 		return Status{Key: "console.status.disabled"}
 	case p.State == directory.Frozen:
 		return Status{Key: "console.status.frozen", Tone: "bad"}
+	case p.Exempt != "":
+		return Status{Key: "console.status.exempt", Tone: "warn"}
 	case p.Bounced:
 		return Status{Key: "console.status.bounced", Tone: "bad"}
 	case p.State == directory.Invited && p.Stage == directory.StageInvited:

@@ -7,6 +7,7 @@ import (
 
 	"doorward/internal/admin"
 	"doorward/internal/authn"
+	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
@@ -56,7 +57,10 @@ type PersonPage struct {
 	MayDisable bool
 	MayEnd     bool
 
-	Veiled     bool
+	Veiled    bool
+	Exempt    ExemptItem // zero: none
+	MayExempt bool
+
 	MayEdit    bool
 	MayDelete  bool
 	MayRole    bool
@@ -80,6 +84,10 @@ var personPage = web.Define(Pages, "person", web.Console,
 		State: directory.Active, Held: sampleHeld, Live: sampleRequest, Advice: admin.AdviceRequest, MayReset: true, MayDisable: true, History: sampleTimeline}),
 	web.Sample("frozen", PersonPage{View: sampleView, Row: sampleRows[3], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Frozen, Held: sampleHeld, Live: helpdesk.Request{ID: "2", Number: "K7QD-94MT", Why: helpdesk.NotMe, State: helpdesk.Open, Words: "factor-added", Created: sampleTime}, Advice: admin.AdviceThaw, MayDisable: true, History: sampleTimeline}),
+	web.Sample("exempt", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Active, Held: sampleHeld, Exempt: ExemptItem{Given: sampleGiven, MayEnd: true}, MayReset: true, History: sampleTimeline}),
+	web.Sample("could be exempt", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Active, Held: sampleHeld, MayExempt: true, MayReset: true, History: sampleTimeline}),
 	web.Sample("little", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true}))
 
 var sampleVeiled = Row{ID: "1", Name: "Anna Sample", Address: "a•••@s•••", Organization: "Sample Works Ltd", Role: directory.Member, Status: Status{Key: "console.status.active", Tone: "ok"}, Kinds: []authn.Kind{authn.TOTP}, LastSignIn: sampleTime}
@@ -111,6 +119,14 @@ func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error
 	}
 	if one.MayHistory && (one.MayReset || one.MayDisable) {
 		p.Advice = one.Advise(v.Now)
+	}
+	if one.MayHistory {
+		c, err := d.Exempts.Look(r.Context(), exemptBy(by), one.ID)
+		if err != nil {
+			return err
+		}
+		p.Exempt = ExemptItem{Given: breakglass.Given{Exemption: c.Exemption, Who: one.Person}, MaySecond: c.MaySecond, MayEnd: c.MayEnd}
+		p.MayExempt = len(c.Kinds) > 0
 	}
 	p.Back = "/console/people"
 	if by.Person.Role.Staff() && one.MayHistory {

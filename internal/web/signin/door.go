@@ -26,6 +26,7 @@ type Logins interface {
 	Choose(ctx context.Context, c login.Caller, flow, model string) (login.View, error)
 	Perform(ctx context.Context, c login.Caller, flow string, d login.Done) (login.View, error)
 	Decline(ctx context.Context, c login.Caller, flow string) error
+	Later(ctx context.Context, c login.Caller, flow string) (login.View, error)
 	Abandon(ctx context.Context, c login.Caller, flow string) error
 	Lose(ctx context.Context, c login.Caller, flow string, found bool) (login.View, error)
 

@@ -79,6 +79,10 @@ func (f *fake) Decline(context.Context, login.Caller, string) error {
 	return err
 }
 
+func (f *fake) Later(context.Context, login.Caller, string) (login.View, error) {
+	return f.call("Later")
+}
+
 func (f *fake) Abandon(context.Context, login.Caller, string) error {
 	_, err := f.call("Abandon")
 	return err

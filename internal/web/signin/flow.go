@@ -72,6 +72,9 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, v login.View, in typ
 	if to := d.Landing(r, v.Flow.Return); !web.LocalPath(to) {
 		web.From(r).AllowForm(to)
 	}
+	if announces(r, v) {
+		return d.showAhead(w, r, v)
+	}
 	switch v.Step.Act {
 	case authn.ActProve:
 		if k, _ := pick(v, in.with); k != "" {

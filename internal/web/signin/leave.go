@@ -28,10 +28,12 @@ func (d *Door) askLeave(w http.ResponseWriter, r *http.Request) error {
 	return leavePage.Show(w, r, LeavePage{View: web.View{Back: path(v)}, Flow: v.Flow.ID, Later: later(v)})
 }
 
-// leaving is which way out a page offers: "later" when a link leads back, "stop" when what was begun is thrown away, none
-// for a plain sign-in, which has "not you?".
+// leaving is which way out a page offers: "later" when a link leads back, "stop" when what was begun is thrown away,
+// "put-off" for what a roll-out in grace asks for, none for a plain sign-in, which has "not you?".
 func leaving(v login.View) string {
 	switch {
+	case v.Step.Later:
+		return "put-off"
 	case v.Flow.OneTime != "":
 		return "later"
 	case !v.Flow.Goal.Admit():

@@ -33,6 +33,7 @@ func (d *Door) Mount(s *web.Site, mux *http.ServeMux) {
 	s.Handle(mux, "POST /signin/{flow}/decline", d.decline)
 	s.Handle(mux, "POST /signin/{flow}/preferences", d.prefer)
 	s.Handle(mux, "POST /signin/{flow}/remind", d.remind)
+	s.Handle(mux, "POST /signin/{flow}/later", d.later)
 	s.Handle(mux, "GET /signin/{flow}/leave", d.askLeave)
 	s.Handle(mux, "POST /signin/{flow}/leave", d.leave)
 
