@@ -86,7 +86,7 @@ func (g *ground) realms() *apply.Realms {
 
 // built are the kinds that this release can set up and take: no roll-out may ask for another. A test holds it against the
 // methods that are wired.
-var built = []authn.Kind{authn.Password, authn.TOTP}
+var built = []authn.Kind{authn.Password, authn.TOTP, authn.Cert}
 
 // signer signs checkpoints of the audit trail.
 func (g *ground) signer() (note.Signer, error) { return audit.NewSigner(g.ring.Signer("audit")) }

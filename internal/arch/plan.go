@@ -157,13 +157,8 @@ var Plan = map[string]Room{
 	"interop":           {beside, nil},
 	"internal/arch":     {beside, nil},
 	"internal/rig": {beside, []string{
-<<<<<<< HEAD
-		"internal/admin", "internal/apply", "internal/authn", "internal/authn/devicecert", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
+		"internal/breakglass", "internal/rollout", "internal/admin", "internal/apply", "internal/authn", "internal/authn/devicecert", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
 		"internal/calls", "internal/certhost", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/pki", "internal/rig/walker", "internal/selfservice",
-=======
-		"internal/breakglass", "internal/rollout", "internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp",
-		"internal/calls", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/selfservice",
->>>>>>> 4d19894 (Pages of roll-outs and exemptions: announced and put off at sign-in, who is ready, two who exempt, shown to everybody concerned)
 		"internal/roster",
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/repository", "internal/selfservice", "internal/roster",
