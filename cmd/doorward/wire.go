@@ -191,7 +191,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
 		signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
-	in := signin.New(signin.Options{Logins: h.login, Landing: h.landing, Expected: h.provider.Expected, Certificates: &certhost.Service{
+	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Landing: h.landing, Expected: h.provider.Expected, Certificates: &certhost.Service{
 		Store: sqlstore.For[certhost.Tx](g.store), Flows: h.login, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
 	}})
 	in.Mount(h.site, h.mux)

@@ -40,6 +40,7 @@ const (
 	ByPhone     Channel = "phone"     // a call that an agent or an administrator took
 	ByMail      Channel = "mail"      // a mail, or a link in one
 	InPerson    Channel = "person"    // face to face
+	Unaided     Channel = "alone"     // the person, signed in, without anybody's help; see Alone
 	ByColleague Channel = "colleague" // somebody the administrator or agent knows asked on behalf
 )
 
@@ -122,6 +123,9 @@ type Request struct {
 func (r Request) Over(now time.Time) bool {
 	switch r.State {
 	case Open:
+		if r.Alone() {
+			return !now.Before(r.Created.Add(ConfirmFor))
+		}
 		return !now.Before(r.Created.Add(OpenFor))
 	case Approved:
 		return !now.Before(r.Until)

@@ -31,6 +31,7 @@ import (
 //   - Q6 Nobody approves that the same person's password and their second factor go within 72 hours of each other: the
 //     second of the two needs two, and neither is somebody who approved the first.
 //   - Q7 An approval counts as long as its approver could still give it: who was disabled or demoted since, does not.
+//   - Q9 to Q11, for who has nothing left and asks nobody, stand in alone.go.
 //   - Q8 One request per person at a time. Cancelling works until the grant is used up, by a link without a login.
 
 // Need is what one request takes to become a grant.
@@ -173,6 +174,9 @@ func (r Request) Grant(target directory.Person, people []directory.Person) (g au
 	if r.State != Approved || r.Person != target.ID || r.From.IsZero() || r.Until.IsZero() {
 		return g, false
 	}
+	if r.Alone() {
+		return authn.Grant{ID: r.ID, Kinds: r.Kinds, Approvers: 1, From: r.From, Until: r.Until}, target.Role == directory.Member
+	}
 	n := r.Counting(target, people)
 	if n < r.Needed || n == 0 {
 		return g, false
@@ -199,6 +203,9 @@ func Both(kinds []authn.Kind, all bool, earlier []Request, now time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(earlier, func(e Request) bool {
+		if e.Alone() {
+			return !e.From.IsZero() && other(kinds, e) && now.Sub(e.From) < FactorsApart
+		}
 		return !e.From.IsZero() && other(kinds, e) && slices.ContainsFunc(e.Approvals, func(a Approval) bool { return now.Sub(a.At) < FactorsApart })
 	})
 }
@@ -222,10 +229,13 @@ func other(kinds []authn.Kind, e Request) bool {
 // Again reports whether there was a grant about the person within a day, used or not (SEC H-2).
 func Again(earlier []Request, now time.Time) bool {
 	return slices.ContainsFunc(earlier, func(e Request) bool {
-		if e.From.IsZero() || len(e.Approvals) == 0 {
+		if e.From.IsZero() || len(e.Approvals) == 0 && !e.Alone() {
 			return false
 		}
-		last := e.Approvals[len(e.Approvals)-1].At
+		last := e.From
+		if !e.Alone() {
+			last = e.Approvals[len(e.Approvals)-1].At
+		}
 		if e.State == Done && e.Closed.After(last) {
 			last = e.Closed
 		}

@@ -113,6 +113,7 @@ type View struct {
 	Question authn.Question        // open for this step: a seed to show
 	Ways     []Way                 // credentials the person may pick from, last used first; only once the person is known
 	Codes    bool                  // the person has recovery codes, for when they cannot show what is asked (see Lose)
+	Alone    bool                  // nothing is left but what the person knows: see Bereft
 	Wait     time.Duration         // until the person can show this kind again (a code is spent and the next one is due)
 	Call     activation.Activation // what the step waits for where a call can be shown, zero before a code was asked for
 	Browser  secret.Text           // set when the door must store a new browser secret
@@ -308,6 +309,8 @@ func (s *Service) view(ctx context.Context, st standing) (View, error) {
 	if st.step.Later {
 		v.Ahead = st.dues()
 	}
+	v.Codes = st.flow.OneTime == "" && st.flow.Person != "" && st.flow.Goal.Admit() && st.lost() != "" && len(ofKind(st.creds, authn.Recovery)) > 0
+	v.Alone = st.bereft()
 	if st.flow.Person == "" || st.step.Act != authn.ActProve && st.step.Act != authn.ActBind {
 		return v, nil
 	}
@@ -325,7 +328,6 @@ func (s *Service) view(ctx context.Context, st standing) (View, error) {
 		}
 	}
 	sortWays(v.Ways)
-	v.Codes = st.flow.OneTime == "" && st.flow.Goal.Admit() && wantsHad(st.step) != "" && len(ofKind(st.creds, authn.Recovery)) > 0
 	if len(st.step.Kinds) > 0 {
 		if m, ok := s.methods[st.step.Kinds[0]].(authn.Waiter); ok {
 			v.Wait = m.Wait(st.flow, ofKind(st.creds, st.step.Kinds[0]))

@@ -119,6 +119,11 @@ func (s *Service) settle(tx Tx, st standing) error {
 		return err
 	}
 	for _, r := range live {
+		if stopped, err := s.disproved(tx, st, r); err != nil {
+			return err
+		} else if stopped {
+			continue
+		}
 		if r.State != helpdesk.Approved || !r.Everything || st.flow.Now.Before(r.From) {
 			continue
 		}
@@ -189,12 +194,15 @@ func (s *Service) Remind(ctx context.Context, c Caller, id string) error {
 			return err
 		}
 		for _, r := range live {
-			if r.State != helpdesk.Approved || len(r.Approvals) == 0 || !now.Before(r.Until) {
+			if r.State != helpdesk.Approved || len(r.Approvals) == 0 && !r.Alone() || !now.Before(r.Until) {
 				continue
 			}
-			last := r.Approvals[len(r.Approvals)-1]
+			name := st.person.Name
+			if !r.Alone() {
+				name = r.Approvals[len(r.Approvals)-1].Name
+			}
 			return SendRecovery(tx, s.Ring, st.realm.Realm, st.person, Recovery{
-				Request: r, Now: now, Actor: st.person.ID, By: last.Name, Network: c.Network, Agent: c.Agent,
+				Request: r, Now: now, Actor: st.person.ID, By: name, Network: c.Network, Agent: c.Agent,
 			})
 		}
 		return nil

@@ -216,7 +216,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	}, signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
-	in := signin.New(signin.Options{Logins: r.Login, Landing: r.landing, Expected: r.Provider.Expected, Certificates: &certhost.Service{
+	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Landing: r.landing, Expected: r.Provider.Expected, Certificates: &certhost.Service{
 		Store: sqlstore.For[certhost.Tx](r.Store), Flows: r.Login, Ring: testdb.Ring(), Realms: r.Realms, Clock: r.Clock.Now,
 	}})
 	in.Mount(site, mux)

@@ -22,6 +22,8 @@ var Pages = web.NewSet("requests", files)
 type Asking interface {
 	Peek(ctx context.Context, realm, token string) (admin.Stopping, error)
 	StopByLink(ctx context.Context, c login.Caller, token string) (admin.Stopping, error)
+	PeekAlone(ctx context.Context, realm, token string) (admin.Stopping, error)
+	ConfirmAlone(ctx context.Context, c login.Caller, token string) (admin.Stopping, error)
 	PeekDenial(ctx context.Context, realm, token string) (admin.Denial, error)
 	Deny(ctx context.Context, c login.Caller, token string) (admin.Denial, error)
 
@@ -50,6 +52,8 @@ func (d *Door) Mount(mux *http.ServeMux) {
 	d.Site.Handle(mux, "POST /help/administrator", d.askWho)
 	d.Site.Handle(mux, "GET /requests/stop/{token}", d.stopPage)
 	d.Site.Handle(mux, "POST /requests/stop/{token}", d.stop)
+	d.Site.Handle(mux, "GET /requests/confirm/{token}", d.confirmPage)
+	d.Site.Handle(mux, "POST /requests/confirm/{token}", d.confirm)
 	d.Site.Handle(mux, "GET /not-me/{token}", d.denyPage)
 	d.Site.Handle(mux, "POST /not-me/{token}", d.deny)
 }

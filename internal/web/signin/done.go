@@ -36,6 +36,9 @@ func (d *Door) done(w http.ResponseWriter, r *http.Request) error {
 type StuckPage struct {
 	web.View
 	Reason  string
+	Flow    string
+	Codes   bool // recovery codes would help
+	Alone   bool // nothing is left but what the person knows
 	Address string
 	Number  string    // of the request that is being worked on; empty when there is none
 	From    time.Time // a grant's, while it is not due
@@ -58,23 +61,24 @@ func sampleStuck(reason authn.Reason) web.SampleOf[StuckPage] {
 var stuckPage = web.Define(Pages, "stuck", web.Door,
 	sampleStuck(login.Blocked), web.Sample("frozen", StuckPage{Reason: string(login.Blocked), Number: "K7QD-94MT", Since: web.SampleTime.Add(-time.Hour)}),
 	web.Sample("due", StuckPage{Reason: string(authn.GrantNotYet), Number: "K7QD-94MT", From: web.SampleTime.Add(time.Hour)}), sampleStuck(authn.GrantEnded), sampleStuck(authn.NeedsGrant),
-	sampleStuck(authn.FactorSuspended), sampleStuck(authn.NeedsGrant2), sampleStuck(authn.NeedsCertificate),
+	web.Sample("alone", StuckPage{Reason: string(authn.NeedsGrant), Flow: "f", Alone: true}),
+	sampleStuck(authn.FactorSuspended), web.Sample("suspended, with codes", StuckPage{Reason: string(authn.FactorSuspended), Flow: "f", Codes: true}), sampleStuck(authn.NeedsGrant2), sampleStuck(authn.NeedsCertificate),
 	sampleStuck(authn.NoCodes), sampleStuck(authn.NeedsSignIn), sampleStuck(authn.NothingLeft), sampleStuck(authn.SetUpOver),
 	sampleStuck(authn.NotOffered), sampleStuck(authn.NoWay), sampleStuck("no-page"))
 
-func (d *Door) showStuck(w http.ResponseWriter, r *http.Request, v login.View, reason string) error {
+func (d *Door) showStuck(w http.ResponseWriter, r *http.Request, v login.View, reason string, err error) error {
 	if !reasons[reason] {
 		reason = string(authn.NoWay)
 	}
 	web.KeepAsking(w, v.Flow.Address)
-	page := StuckPage{Reason: reason, Address: v.Flow.Address, Number: v.Helped.Number}
+	page := StuckPage{Reason: reason, Flow: v.Flow.ID, Codes: v.Codes, Alone: v.Alone, Address: v.Flow.Address, Number: v.Helped.Number}
 	switch {
 	case reason == string(authn.GrantNotYet):
 		page.From = v.Helped.From
 	case v.Person.State == directory.Frozen && v.Helped.Why == helpdesk.NotMe:
 		page.Since = v.Helped.Created
 	}
-	return stuckPage.Show(w, r, page)
+	return answer(stuckPage, w, r, page, err)
 }
 
 // OverPage says that a flow is over and how to begin again.

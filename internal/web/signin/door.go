@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"doorward/internal/authn"
+	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 	"doorward/internal/secret"
 	"doorward/internal/web"
@@ -28,6 +29,7 @@ type Logins interface {
 	Decline(ctx context.Context, c login.Caller, flow string) error
 	Later(ctx context.Context, c login.Caller, flow string) (login.View, error)
 	Abandon(ctx context.Context, c login.Caller, flow string) error
+	Bereft(ctx context.Context, c login.Caller, flow string) (login.Signed, authn.Kind, error)
 	Lose(ctx context.Context, c login.Caller, flow string, found bool) (login.View, error)
 
 	Peek(ctx context.Context, c login.Caller, purpose, token string) (login.Link, error)
@@ -53,6 +55,8 @@ type Options struct {
 	// host, or the address of a relying party from the realm's own data. Without it the id names a section of the
 	// account (web.SectionPath).
 	Landing func(r *http.Request, id string) string
+	// Alone opens a request that nobody approves, for who has lost what they have and has nothing else left.
+	Alone func(ctx context.Context, by login.By, lost authn.Kind) (helpdesk.Request, error)
 	// Expected is the address that an application said would sign in, from the same id; empty, or nil, for none.
 	Expected func(r *http.Request, id string) string
 }

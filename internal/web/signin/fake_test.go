@@ -53,6 +53,11 @@ func (f *fake) Begin(_ context.Context, _ login.Caller, s login.Start) (login.Vi
 
 func (f *fake) Look(context.Context, login.Caller, string) (login.View, error) { return f.view, f.look }
 
+func (f *fake) Bereft(context.Context, login.Caller, string) (login.Signed, authn.Kind, error) {
+	_, err := f.call("Bereft")
+	return login.Signed{Person: f.view.Person}, authn.TOTP, err
+}
+
 func (f *fake) Lose(_ context.Context, _ login.Caller, _ string, found bool) (login.View, error) {
 	return f.call(map[bool]string{false: "Lose", true: "Find"}[found])
 }

@@ -97,9 +97,9 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, v login.View, in typ
 			return d.showPreferences(w, r, v, in, err)
 		}
 	case authn.ActStuck:
-		return d.showStuck(w, r, v, string(v.Step.Reason))
+		return d.showStuck(w, r, v, string(v.Step.Reason), err)
 	}
-	return d.showStuck(w, r, v, "no-page")
+	return d.showStuck(w, r, v, "no-page", nil)
 }
 
 // known makes the pages speak the language of the person, once the flow knows them.

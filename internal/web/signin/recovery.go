@@ -16,12 +16,13 @@ type RecoveryPage struct {
 	Flow    string
 	Address string
 	Code    string
+	Alone   bool // the person may go on without a code and without help, after a day
 	Found   bool // the flow began as a sign-in, and goes on as one when what was lost is found
 }
 
 var recoveryPage = web.Define(Pages, "recovery", web.Door,
 	web.Sample("plain", RecoveryPage{Flow: "f", Address: "a.sample@northline.example", Found: true}),
-	web.Sample("signed in", RecoveryPage{View: web.View{Step: 2, Of: 3}, Flow: "f", Address: "a.sample@northline.example"}),
+	web.Sample("signed in", RecoveryPage{View: web.View{Step: 2, Of: 3}, Flow: "f", Address: "a.sample@northline.example", Alone: true}),
 	web.Sample("used", RecoveryPage{Flow: "f", Address: "a.sample@northline.example", Code: "7K2M-9QXD-4TRB-0VWA"}).With(authn.Reject("recovery-used").In("code")),
 	web.Sample("wrong", RecoveryPage{Flow: "f", Address: "a.sample@northline.example", Code: "7K2M-9QXD-4TRB-0VWB"}).With(authn.Reject("recovery-wrong").In("code")),
 	web.Sample("format", RecoveryPage{Flow: "f", Address: "a.sample@northline.example", Code: "7K2M"}).With(authn.Reject("recovery-format").In("code")))
@@ -29,7 +30,7 @@ var recoveryPage = web.Define(Pages, "recovery", web.Door,
 func (d *Door) showRecovery(w http.ResponseWriter, r *http.Request, v login.View, in typed, err error) error {
 	web.KeepAsking(w, v.Flow.Address)
 	return answer(recoveryPage, w, r, RecoveryPage{
-		View: wizard(v), Flow: v.Flow.ID, Address: v.Flow.Address, Code: in.code, Found: v.Flow.Session == "" && v.Flow.OneTime == "",
+		View: wizard(v), Flow: v.Flow.ID, Address: v.Flow.Address, Code: in.code, Alone: v.Alone, Found: v.Flow.Session == "" && v.Flow.OneTime == "",
 	}, err)
 }
 
@@ -69,7 +70,7 @@ var sheetPage = web.Define(Pages, "sheet", web.Door,
 func (d *Door) showSheet(w http.ResponseWriter, r *http.Request, v login.View, _ typed, err error) error {
 	s, ok := recovery.Read(v.Question)
 	if !ok {
-		return d.showStuck(w, r, v, "no-page")
+		return d.showStuck(w, r, v, "no-page", nil)
 	}
 	return answer(sheetPage, w, r, SheetPage{View: wizard(v), Flow: v.Flow.ID, Leave: leaving(v), Sheet: s}, err)
 }
@@ -91,4 +92,19 @@ func (d *Door) sheet(w http.ResponseWriter, r *http.Request) error {
 		text += c + "\r\n"
 	}
 	return web.WriteText(w, "recovery-codes-"+v.Realm.ID+".txt", text)
+}
+
+// alone asks for a way back without anybody's help: the mailbox has to confirm it, and then a day has to pass.
+func (d *Door) alone(w http.ResponseWriter, r *http.Request) error {
+	c := caller(r)
+	who, lost, err := d.Logins.Bereft(r.Context(), c, r.PathValue("flow"))
+	if err != nil {
+		return d.again(w, r, typed{}, err)
+	}
+	q, err := d.Alone(r.Context(), login.By{Signed: who, Network: c.Network, Agent: c.Agent}, lost)
+	if err != nil {
+		return d.again(w, r, typed{}, err)
+	}
+	web.Flash(w, r, "ok", "signin.alone.sent", "number", q.Number)
+	return web.Redirect(w, r, account+"/security")
 }

@@ -27,6 +27,7 @@ func (d *Door) Mount(s *web.Site, mux *http.ServeMux) {
 	s.Handle(mux, "POST /signin/{flow}/lost", d.lose)
 	s.Handle(mux, "POST /signin/{flow}/found", d.find)
 	s.Handle(mux, "GET /signin/{flow}/codes", d.sheet)
+	s.Handle(mux, "POST /signin/{flow}/alone", d.alone)
 	s.Handle(mux, "POST /signin/{flow}/terms", d.accept)
 	s.Handle(mux, "GET /signin/{flow}/text", d.termsText)
 	s.Handle(mux, "GET /signin/{flow}/decline", d.askDecline)
