@@ -21,6 +21,8 @@ address = "sqlite:doorward.db"        # or postgres://user@host/doorward?sslmode
 
 [keys]
 file = "keyring"                      # keep a copy elsewhere: without it the database is of no use to anybody
+# pkcs11_module = "/usr/lib/softhsm/libsofthsm2.so" # a device that holds keys of certificate authorities, in a build with PKCS #11
+# pkcs11_pin_file = "hsm.pin"         # chmod 600
 
 [server]
 listen = ":443"
