@@ -88,6 +88,18 @@ type Proposal struct {
 	Reason string
 }
 
+func (in Proposal) check(most int) error {
+	switch n := utf8.RuneCountInString(in.Reason); {
+	case n < reasonLeast:
+		return fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	case n > reasonMost:
+		return fault.New(fault.Invalid, "text-long", "max", reasonMost).In("reason")
+	case in.Hours < 1 || in.Hours > most:
+		return fault.New(fault.Invalid, "exemption-hours", "max", most).In("hours")
+	}
+	return nil
+}
+
 // Propose is the first yes. It changes nothing for the person until somebody else seconds it.
 //
 // Errors: fault.Invalid "reason-short" (reason), "text-long", "exemption-hours" (hours), "exemption-kind" (kind: nothing
@@ -96,14 +108,6 @@ type Proposal struct {
 func (s *Service) Propose(ctx context.Context, by By, in Proposal) (e helpdesk.Exemption, err error) {
 	now := s.Clock()
 	in.Reason = directory.Line(in.Reason)
-	switch n := utf8.RuneCountInString(in.Reason); {
-	case n < reasonLeast:
-		return e, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
-	case n > reasonMost:
-		return e, fault.New(fault.Invalid, "text-long", "max", reasonMost).In("reason")
-	case in.Hours < 1 || in.Hours > by.Realm.Exemptions.Hours:
-		return e, fault.New(fault.Invalid, "exemption-hours", "max", by.Realm.Exemptions.Hours).In("hours")
-	}
 	err = s.Store.Write(ctx, func(tx GiveTx) error {
 		p, err := tx.Person(by.Person.Realm, in.Person)
 		if err != nil {
@@ -116,6 +120,9 @@ func (s *Service) Propose(ctx context.Context, by By, in Proposal) (e helpdesk.E
 			return fault.New(fault.Conflict, "person-shut")
 		case !p.EverActive():
 			return fault.New(fault.Conflict, "not-active-yet")
+		}
+		if err := in.check(by.Realm.Exemptions.Hours); err != nil { // whoever may not, learns that and nothing else
+			return err
 		}
 		kinds, err := s.kinds(tx, p)
 		if err != nil {
