@@ -2,6 +2,7 @@ package rig_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -254,5 +255,46 @@ func TestREQ_B45_SEC_TADM_AnInvitersPagesAndMailsHoldNoSecret(t *testing.T) {
 				t.Errorf("%s holds the secret of an invitation", where)
 			}
 		}
+	}
+}
+
+// Looking changes nothing: every page, asked for by everybody with the ids of people that are there, leaves everybody as they
+// were and nobody with a letter. The search for ways in (recoverymatrix) rests on it, and so do scanners of mail.
+func TestSEC_Z2_LookingChangesNothing(t *testing.T) {
+	s := newSquare(t)
+	all := func() string {
+		var b strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(s.people)) {
+			fmt.Fprintf(&b, "%s: %s", name, s.state(s.people[name]))
+			s.Read(func(tx *sqlstore.Tx) error {
+				mails, err := tx.Mails(s.people[name].Is.Realm, s.people[name].Is.ID, 500)
+				fmt.Fprintf(&b, ", %d letters\n", len(mails))
+				return err
+			})
+		}
+		return b.String()
+	}
+	before, looked := all(), 0
+	for _, route := range s.Registry() {
+		if route.Method != http.MethodGet {
+			continue
+		}
+		if path, err := route.With(s.values(t)[1]); err == nil {
+			for who, actor := range s.people {
+				if actor.Browser == nil {
+					continue
+				}
+				if _, err := actor.Browser.Get(rig.Origin + path); err != nil {
+					t.Fatalf("%s as %s: %v", route, who, err)
+				}
+				looked++
+			}
+		}
+		if after := all(); after != before {
+			t.Fatalf("%s changed something:\n%s\n%s", route, before, after)
+		}
+	}
+	if looked < 500 {
+		t.Errorf("%d pages were looked at", looked)
 	}
 }

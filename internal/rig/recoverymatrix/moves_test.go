@@ -67,7 +67,7 @@ func (a *attack) moves(x *stage) (all []move) {
 }
 
 // on lists the moves on one route; known is false for a route nobody has thought about. Reading is no move: whoever looks
-// at a page changes nothing, which TestLookingChangesNothing asks of every route.
+// at a page changes nothing, which TestSEC_Z2_LookingChangesNothing asks of every route.
 func (a *attack) on(x *stage, r rig.Route) (all []move, known bool) {
 	switch {
 	case r.Method == "GET":
