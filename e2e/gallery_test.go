@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Every sample of every page, in English and German, in both realms' colours: axe finds nothing on a phone in the dark and
-// on a desk in the light, and nothing is cut off at 320 px, as with 400 % zoom. `make gallery` keeps pictures of all of it.
+// Every sample of every page, in both realms' colours: axe finds nothing in English on a desk in the light, nor in German on a
+// phone in the dark, and nothing of either is cut off at 320 px, as with 400 % zoom. `make gallery` keeps pictures of all of it.
 func TestREQ_B90_SEC_U1_Gallery(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
@@ -43,9 +43,13 @@ func TestREQ_B90_SEC_U1_Gallery(t *testing.T) {
 			if got := eval[string](p, "document.documentElement.lang"); got != lang {
 				t.Errorf("%s: the page is in %q, not %q", name, got, lang)
 			}
-			p.axe(name + " " + lang + " light")
+			if lang == "en" {
+				p.axe(name + " light")
+			}
 			p.screen(320, 640, "dark")
-			p.axe(name + " " + lang + " dark")
+			if lang == "de" {
+				p.axe(name + " dark")
+			}
 			if wide := eval[int](p, "document.documentElement.scrollWidth"); wide > 320 {
 				t.Errorf("%s in %s is %d px wide on a screen of 320", name, lang, wide)
 			}

@@ -25,7 +25,7 @@ const why = "The phone fell into the harbour"
 // helps is the help desk of a desk.
 func (d *desk) helps() *admin.Requests {
 	d.t.Helper()
-	rules, err := login.New(login.Config{Ring: testdb.Ring(), Realms: fixedRealm{d.realm}})
+	rules, err := login.New(login.Config{Ring: testdb.Ring(), Realms: fixedRealm{d.realm}, Clock: func() time.Time { return d.now }})
 	if err != nil {
 		d.t.Fatal(err)
 	}

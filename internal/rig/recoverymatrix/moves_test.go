@@ -135,6 +135,14 @@ func (a *attack) on(x *stage, r rig.Route) (all []move, known bool) {
 				thief("", true, func(x *stage) { x.post("thief", link, "confirm", "yes") })
 			}
 		}
+	case "/requests/confirm/{token}":
+		// Its letter goes to who asked from a live session of their own (helpdesk Q9 to Q11); whoever has none gets none, see
+		// TestSEC_H2_WhoHasPasswordAndMailboxAloneGetsNowhere. A token made up leads nowhere.
+		if atFirst {
+			thief("made up", true, func(x *stage) {
+				x.post("thief", "/requests/confirm/01890a5d-ac96-774b-bcce-b302099a8058.0000000000000000000000000", "confirm", "yes")
+			})
+		}
 	case "/help/request":
 		if atFirst {
 			thief("", len(a.desk) == 0, func(x *stage) { x.asks(victim, helpdesk.EverythingLost) })
