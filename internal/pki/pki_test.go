@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -354,13 +353,4 @@ func TestSerialNumbersAreRandom(t *testing.T) {
 		}
 		seen[s] = true
 	}
-}
-
-// save writes files for a reader that is not ours.
-func save(t testing.TB, path string, content []byte) string {
-	t.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -114,7 +114,7 @@ func TestSEC_H4_RecoveryCodesFromTheSheetToANewPhone(t *testing.T) {
 		}
 		before := max.Mind.Secret
 		max.Mind.Secret = ""
-		if page, err = max.Mind.Walk(b, page, walker.At("/signin/done")); err != nil {
+		if _, err = max.Mind.Walk(b, page, walker.At("/signin/done")); err != nil {
 			t.Fatal(err)
 		}
 		if max.Mind.Secret == "" || max.Mind.Secret == before || r.Sessions(max) != 0 {

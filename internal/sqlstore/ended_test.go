@@ -110,7 +110,9 @@ func TestSEC_O9_StandingIsReadWhole(t *testing.T) {
 		a := filled(func(a *token.Authorization) {
 			a.ID, a.Realm, a.Person, a.Session, a.Ended = "a", "r", "p", "s", time.Time{}
 		})
-		p := filled(func(p *directory.Person) { p.ID, p.Realm, p.Organization = "p", "r", "o" })
+		p := filled(func(p *directory.Person) {
+			p.ID, p.Realm, p.Organization, p.Exempt, p.ExemptUntil = "p", "r", "o", "", time.Time{}
+		})
 		o := filled(func(o *directory.Organization) { o.ID, o.Realm = "o", "r" })
 		v := filled(func(v *session.Session) { v.ID, v.Realm, v.Person = "s", "r", "p" })
 		steps := []func(*sqlstore.Tx) error{

@@ -234,9 +234,13 @@ func stricter(uri string) bool {
 
 // TestSEC_O2_MatchIsEqualityOrPort: whatever is asked, a match is the registered address or differs in a loopback port.
 func TestSEC_O2_MatchIsEqualityOrPort(t *testing.T) {
-	matched := 0
 	rp := shop()
 	rp.RedirectURIs = registered
+	for _, uri := range registered {
+		if !MatchRedirect(rp, uri) {
+			t.Errorf("%q is registered and does not match", uri)
+		}
+	}
 	pieces := []string{"https://", "http://", "shop.example.com", "127.0.0.1", "[::1]", "localhost", ":", "8080", "/cb", "/other", "@", "\\", "..;/", "%2e", ".", "evil.example", "?", "#", "\t", "com.example.shop:", "/oauth"}
 	rapid.Check(t, func(t *rapid.T) {
 		uri := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 6).Draw(t, "pieces"), "")
@@ -248,7 +252,6 @@ func TestSEC_O2_MatchIsEqualityOrPort(t *testing.T) {
 		if !MatchRedirect(rp, uri) {
 			return
 		}
-		matched++
 		if slices.Contains(registered, uri) {
 			return
 		}
@@ -261,9 +264,6 @@ func TestSEC_O2_MatchIsEqualityOrPort(t *testing.T) {
 			t.Fatalf("%q matched, bare %q", uri, bare)
 		}
 	})
-	if matched == 0 {
-		t.Fatal("nothing matched")
-	}
 }
 
 func TestSEC_O8_AnswerKeepsQueryAndNamesIssuer(t *testing.T) {

@@ -233,7 +233,8 @@ func (h *home) back(l loss) error {
 	if link == "" {
 		return fmt.Errorf("no mail %s", template)
 	}
-	page, err := h.Browser("198.51.100.71").Get(link)
+	_, err := h.Browser("198.51.100.71").Get(link) // a scanner of mail was there first
+	var page *walker.Page
 	if err == nil {
 		c := h.Browser("198.51.100.71")
 		if page, err = c.Get(link); err == nil {
