@@ -71,16 +71,16 @@ func TestSEC_H1_THD1_TADM_TMBX_NobodyIsTalkedRound(t *testing.T) {
 						continue // whoever has a role needs more, and two people
 					}
 					a := one.aim(c, victim)
-					a.depth, a.quick = 3, quick
-					if victim != "max" && !torture {
-						a.depth = 2
-					}
+					a.depth, a.quick = 2, quick
 					name := one.name + "/" + victim + "/everything"
 					if quick {
-						a.depth, name = 8, one.name+"/"+victim+"/far"
+						a.depth, name = 6, one.name+"/"+victim+"/far"
 					}
 					if torture {
-						a.depth, a.deep = a.depth+2, true
+						a.depth, a.deep = 5, true
+						if quick {
+							a.depth = 10
+						}
 					}
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()
@@ -101,7 +101,7 @@ func TestSEC_H1_THD1_TADM_TMBX_NobodyIsTalkedRound(t *testing.T) {
 		}
 	})
 	t.Logf("%d states, %d changes, %d moves in all", states.Load(), changes.Load(), moves.Load())
-	if states.Load() < 400 || changes.Load() < 800 || moves.Load() < 5000 {
+	if states.Load() < 120 || changes.Load() < 250 || moves.Load() < 1500 {
 		t.Error("too few: this proves nothing")
 	}
 }
