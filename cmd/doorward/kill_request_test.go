@@ -326,7 +326,7 @@ func (k *helped) whole(after string) {
 			same("stop and its event", yes(r.State == helpdesk.Cancelled), said("request.cancelled", r.ID))
 			same("use and its event", yes(r.State == helpdesk.Done), said("request.used", r.ID))
 			grants += yes(!r.From.IsZero())
-			stopped += yes(r.State == helpdesk.Cancelled)
+			stopped += yes(r.State == helpdesk.Cancelled && r.ClosedWhy != "frozen") // the letter about the freezing tells of those
 		}
 		same("openings and letters", said("request.opened", ""), wrote("request-opened"))
 		same("grants and letters", grants, wrote("request-approved"))
