@@ -5,15 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"doorward/internal/authn/password"
 )
-
-// TestMain makes hashes cheap: a search computes thousands.
-func TestMain(m *testing.M) {
-	password.Floor = password.Params{Length: password.Floor.Length, Memory: 64, Passes: 1, Lanes: 1}
-	os.Exit(m.Run())
-}
 
 // attackers are those that nobody may be talked round by. The desk that is fooled is one that may act about the victim: for
 // staff a supervisor, and an owner as the second. Whoever has the phone number is called back on it by both.
