@@ -104,7 +104,7 @@ var Plan = map[string]Room{
 		"internal/session", "internal/token", "internal/web",
 	}},
 	"internal/oidc": {doors, []string{
-		"internal/audit", "internal/authn", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/farewell", "internal/fault",
+		"internal/audit", "internal/authn", "internal/breakglass", "internal/clientcert", "internal/clientkeys", "internal/directory", "internal/farewell", "internal/fault",
 		"internal/login", "internal/mail", "internal/memory", "internal/secret", "internal/session", "internal/token", "internal/web",
 	}},
 	"internal/repository": {doors, []string{"internal/fault", "internal/pki", "internal/web"}},

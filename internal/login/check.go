@@ -140,19 +140,37 @@ func (s *Service) alive(tx Tx, realm string, se session.Session, now time.Time) 
 	return got, nil
 }
 
-// holds asks the engine whether what was shown would still admit, by what the person held when the session was made: a
-// passkey added since must not end the session it was added in, a factor that ended since must.
-func (s *Service) holds(got *Signed, creds []authn.Credential) bool {
-	rules, err := s.rules(got.Realm, got.Person, got.Organization, authn.Goal{})
+// holds weighs what was shown for the session.
+func (s *Service) holds(got *Signed, creds []authn.Credential) (holds bool) {
+	holds, got.excused = s.Weigh(got.Realm, Weighed{
+		Person: got.Person, Organization: got.Organization, Shown: got.Session.Evidence, Held: creds, At: got.Session.Created,
+	})
+	return holds
+}
+
+// Weighed is what was shown at a time, by whom, and what they hold now.
+type Weighed struct {
+	Person       directory.Person // with an exemption only where it counts, see breakglass.Weigh
+	Organization directory.Organization
+	Client       string // the relying party for which it was shown, empty for a session
+	Shown        []authn.Evidence
+	Held         []authn.Credential
+	At           time.Time
+}
+
+// Weigh asks the engine whether what was shown would still admit, by the policy as it is now and by what the person held
+// then: a passkey added since must not end the session it was added in, a factor that ended since must. Sessions and
+// refresh tokens are weighed alike, at every use (DESIGN 3). excused says that only an exemption lets it suffice.
+func (s *Service) Weigh(r *Realm, w Weighed) (suffices, excused bool) {
+	rules, err := s.rules(r, w.Person, w.Organization, authn.Goal{Client: w.Client})
 	if err != nil {
-		return false
+		return false, false
 	}
-	rules.Soon, rules.Fresh = nil, false // whether what was bound counts was decided when the session was made
-	then := slices.DeleteFunc(slices.Clone(creds), func(c authn.Credential) bool { return c.Created.After(got.Session.Created) })
-	p := authn.Person{ID: got.Person.ID, EverActive: true, Held: authn.Holdings(then)}
-	f := authn.Flow{Realm: got.Realm.ID, Person: got.Person.ID, Evidence: got.Session.Evidence, Now: got.Session.Created}
-	got.excused = authn.Excused(rules, p, f)
-	return authn.Next(rules, p, f).Act == authn.ActAdmit
+	rules.Soon, rules.Fresh = nil, false // whether what was bound counts was decided when it was let count
+	then := slices.DeleteFunc(slices.Clone(w.Held), func(c authn.Credential) bool { return c.Created.After(w.At) })
+	p := authn.Person{ID: w.Person.ID, EverActive: true, Held: authn.Holdings(then)}
+	f := authn.Flow{Realm: r.ID, Person: w.Person.ID, Evidence: w.Shown, Now: w.At}
+	return authn.Next(rules, p, f).Act == authn.ActAdmit, authn.Excused(rules, p, f)
 }
 
 // seen notes at most once a minute that a session is in use. at is when its answer was looked up; noting it is no look,

@@ -46,6 +46,7 @@ type Logins interface {
 	web.Authenticator
 	Begin(context.Context, login.Caller, login.Start) (login.View, error)
 	Suffices(ctx context.Context, s login.Signed, goal authn.Goal, since time.Time) (bool, error)
+	Weigh(*login.Realm, login.Weighed) (suffices, excused bool)
 	SignOut(context.Context, login.Caller) error
 }
 

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"doorward/internal/breakglass"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/login"
 	"doorward/internal/token"
 )
 
@@ -38,7 +40,7 @@ func (p *Provider) known(ctx context.Context, realm, id string, own bool, now ti
 	k := &known{own: own}
 	err := p.Store.Read(ctx, func(tx Tx) (err error) {
 		if !own {
-			k.Standing, err = tx.Standing(realm, id)
+			k.Standing, err = stood(tx, realm, id, now)
 			return err
 		}
 		if k.Authorization, err = tx.Authorization(realm, id); notFound(err) {
@@ -61,7 +63,7 @@ func (p *Provider) living(c *call, rp directory.RelyingParty, id string, own boo
 		return nil, errGrant
 	case err != nil:
 		return nil, err
-	case own && (!k.Ended.IsZero() || k.Authorization.Person != ""), !own && !k.Stands(rp, c.now):
+	case own && (!k.Ended.IsZero() || k.Authorization.Person != ""), !own && !p.stands(c, rp, k.Standing):
 		return nil, errGrant
 	}
 	return k, nil
@@ -69,11 +71,33 @@ func (p *Provider) living(c *call, rp directory.RelyingParty, id string, own boo
 
 // standing is living inside of a transaction, from the database.
 func (p *Provider) standing(tx Tx, c *call, rp directory.RelyingParty, id string) (token.Standing, error) {
-	s, err := tx.Standing(c.realm.ID, id)
-	if notFound(err) || err == nil && !s.Stands(rp, c.now) {
+	s, err := stood(tx, c.realm.ID, id, c.now)
+	if notFound(err) || err == nil && !p.stands(c, rp, s) {
 		err = errGrant
 	}
 	return s, err
+}
+
+// stood reads what an authorization stands on. An exemption stays with the person only while it counts.
+func stood(tx Tx, realm, id string, now time.Time) (token.Standing, error) {
+	s, err := tx.Standing(realm, id)
+	if err == nil {
+		err = breakglass.Weigh(tx, &s.Person, now)
+	}
+	return s, err
+}
+
+// stands reports whether everything that an authorization stands on is alive, and whether what was shown for it suffices by
+// the policy as it is now, the client's own too: as a session, it is over at its next use where it does not.
+func (p *Provider) stands(c *call, rp directory.RelyingParty, s token.Standing) bool {
+	if !s.Stands(rp, c.now) {
+		return false
+	}
+	held, shown := s.Held(c.now)
+	enough, _ := p.Logins.Weigh(c.realm, login.Weighed{
+		Person: s.Person, Organization: s.Organization, Client: rp.ID, Shown: shown, Held: held, At: s.Created,
+	})
+	return enough
 }
 
 // spending is a single use, and the refusal of a second one.

@@ -6,6 +6,7 @@ import (
 
 	"doorward/internal/audit"
 	"doorward/internal/authn"
+	"doorward/internal/breakglass"
 	"doorward/internal/directory"
 	"doorward/internal/farewell"
 	"doorward/internal/mail"
@@ -16,6 +17,7 @@ import (
 // Tx is what the provider needs of one transaction.
 type Tx interface {
 	farewell.Tx
+	breakglass.Tx
 
 	Keys(realm string) ([]token.Key, error) // not ended, oldest first
 	AddKey(token.Key) error

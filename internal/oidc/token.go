@@ -194,7 +194,7 @@ func (p *Provider) renew(c *call, rp directory.RelyingParty, once token.Once, pr
 	if err == nil {
 		scopes, err = token.NarrowScopes(scopes, asked)
 	}
-	if err == nil && !s.Stands(rp, c.now) {
+	if err == nil && !p.stands(c, rp, s) {
 		err = errGrant
 	}
 	if err != nil {

@@ -46,9 +46,9 @@ func (w *wealth) enter(name, address string) (*rig.Somebody, rig.Device) {
 	return s, dev
 }
 
-func withDevices(t *testing.T, store *sqlstore.Store) *wealth {
+func withDevices(t *testing.T, store *sqlstore.Store, changes ...func(*directory.Realm)) *wealth {
 	t.Helper()
-	w := &wealth{Rig: rig.New(t, store, rig.WithCertificates), ca: rig.NewCA(t, "Issuing CA")}
+	w := &wealth{Rig: rig.New(t, store, append(changes, rig.WithCertificates)...), ca: rig.NewCA(t, "Issuing CA")}
 	w.of = w.Trust(w.ca)
 	w.org = w.Organization("Customer", false)
 	w.ann, w.dev = w.enter("Ann Client", "ann@client.example")

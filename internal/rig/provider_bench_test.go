@@ -18,17 +18,20 @@ import (
 
 const benchSecret = "a-secret-of-the-benchmark-that-guards-nothing"
 
+// withBench gives the realm one client.
+func withBench(r *directory.Realm) {
+	sum := sha256.Sum256([]byte(benchSecret))
+	r.Relying = []directory.RelyingParty{{
+		ID: "bench", Name: "Bench", Home: "https://app.localhost/", Auth: directory.AuthSecretBasic, SecretSHA256: hex.EncodeToString(sum[:]), FirstParty: true,
+		RedirectURIs: []string{"https://app.localhost/callback"}, Scopes: []string{"openid", "profile", "email", "organization"},
+		Grants: []string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials},
+	}}
+}
+
 // provided is the rig with a client and the session cookie of somebody who is signed in.
 func provided(b testing.TB, store *sqlstore.Store) (*rig.Rig, []*http.Cookie) {
 	b.Helper()
-	sum := sha256.Sum256([]byte(benchSecret))
-	r := rig.New(b, store, func(r *directory.Realm) {
-		r.Relying = []directory.RelyingParty{{
-			ID: "bench", Name: "Bench", Home: "https://app.localhost/", Auth: directory.AuthSecretBasic, SecretSHA256: hex.EncodeToString(sum[:]), FirstParty: true,
-			RedirectURIs: []string{"https://app.localhost/callback"}, Scopes: []string{"openid", "profile", "email", "organization"},
-			Grants: []string{directory.GrantCode, directory.GrantRefresh, directory.GrantClientCredentials},
-		}}
-	})
+	r := rig.New(b, store, withBench)
 	max := r.Join(r.Organization("Alder Works", false), directory.Member, "Max Alder", "max@alder.example")
 	u, err := url.Parse(rig.Origin)
 	if err != nil {

@@ -1,6 +1,8 @@
 package sqlstore_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,8 +135,13 @@ func TestSEC_O9_StandingIsReadWhole(t *testing.T) {
 		}
 		put(t, s, func(tx *sqlstore.Tx) error {
 			for i, state := range []authn.CredentialState{authn.Active, authn.Suspended, authn.Ended} {
-				c := authn.Credential{ID: string(state), Realm: "r", Person: "p", Kind: authn.TOTP, State: state, Data: []byte{byte(i)}}
+				c := authn.Credential{ID: string(state), Realm: "r", Person: "p", Kind: authn.TOTP, State: state, Data: []byte{byte(i)}, Created: noon}
 				if err := tx.AddCredential(c); err != nil {
+					return err
+				}
+			}
+			for _, state := range []pki.State{pki.Issued, pki.Active, pki.Suspended, pki.Revoked, pki.Reserved} {
+				if err := tx.AddCertificate(device(func(c *pki.Certificate) { c.Realm, c.Person, c.State, c.Name = "r", "p", state, string(state) })); err != nil {
 					return err
 				}
 			}
@@ -144,8 +151,17 @@ func TestSEC_O9_StandingIsReadWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var held []authn.Credential // as they are read one by one
+		if err := s.Read(t.Context(), func(tx *sqlstore.Tx) (err error) { held, err = tx.Credentials("r", "p"); return err }); err != nil || len(held) != 5 {
+			t.Fatal(held, err)
+		}
+		for i, c := range held {
+			held[i] = authn.Credential{ID: c.ID, Realm: c.Realm, Person: c.Person, Kind: c.Kind, State: c.State, Created: c.Created, Expires: c.Expires}
+		}
+		slices.SortFunc(got.Credentials, func(a, b authn.Credential) int { return strings.Compare(a.ID, b.ID) })
+		slices.SortFunc(held, func(a, b authn.Credential) int { return strings.Compare(a.ID, b.ID) })
 		same(t, got, token.Standing{
-			Authorization: a, Person: p, Organization: o, Evidence: v.Evidence, SessionUntil: v.Until, SessionEnded: v.Ended, Active: []string{string(authn.Active)},
+			Authorization: a, Person: p, Organization: o, Evidence: v.Evidence, SessionUntil: v.Until, SessionEnded: v.Ended, Credentials: held,
 		})
 		if _, err := read("wealth"); err == nil {
 			t.Error("found from another realm")

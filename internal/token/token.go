@@ -59,25 +59,50 @@ type Standing struct {
 	Evidence     []authn.Evidence // that its session stands on
 	SessionUntil time.Time
 	SessionEnded time.Time
-	Active       []string // ids of the person's credentials that can be shown
+	Credentials  []authn.Credential // of the person, without what belongs to a method; ended ones are left out
 }
 
 // Stands looks at everything an authorization stands on: itself, its client, the person, their organization, the session
-// unless it outlives that, and every credential that was shown (SEC O-9).
+// unless it outlives that, and every credential that was shown (SEC O-9). Whether all of that still suffices is the
+// policy's to say.
 func (s Standing) Stands(rp directory.RelyingParty, now time.Time) bool {
 	if s.Authorization.Person == "" || rp.ID != s.Client || !s.Ended.IsZero() || !now.Before(s.Until) ||
 		s.Person.State != directory.Active || s.Organization.State != directory.Active {
 		return false
 	}
-	shown := s.Shown
-	if !s.Offline || shown == nil {
-		// Idleness is left out: a session that applications refresh is in use, and its absolute end still holds.
-		if s.SessionUntil.IsZero() || !s.Offline && (!s.SessionEnded.IsZero() || !now.Before(s.SessionUntil)) {
-			return false
-		}
-		shown = Shown(s.Evidence)
+	// Idleness is left out: a session that applications refresh is in use, and its absolute end still holds.
+	if s.hangs() && (s.SessionUntil.IsZero() || !s.Offline && (!s.SessionEnded.IsZero() || !now.Before(s.SessionUntil))) {
+		return false
 	}
-	return !slices.ContainsFunc(shown, func(id string) bool { return !slices.Contains(s.Active, id) })
+	return !slices.ContainsFunc(s.shown(), func(id string) bool {
+		return !slices.ContainsFunc(s.Credentials, func(c authn.Credential) bool {
+			return c.ID == id && c.State == authn.Active && (c.Expires.IsZero() || now.Before(c.Expires))
+		})
+	})
+}
+
+// hangs reports whether what was shown is only known from the session.
+func (s Standing) hangs() bool { return !s.Offline || s.Shown == nil }
+
+func (s Standing) shown() []string {
+	if s.hangs() {
+		return Shown(s.Evidence)
+	}
+	return s.Shown
+}
+
+// Held are the credentials that the person has now, and of these what was shown for the authorization, as evidence of
+// the moment it was given.
+func (s Standing) Held(now time.Time) (held []authn.Credential, shown []authn.Evidence) {
+	for _, c := range s.Credentials {
+		if !c.Expires.IsZero() && !now.Before(c.Expires) {
+			continue
+		}
+		if held = append(held, c); slices.Contains(s.shown(), c.ID) {
+			shown = append(shown, authn.Evidence{Kind: c.Kind, Credential: c.ID, At: s.Created})
+		}
+	}
+	return held, shown
 }
 
 // Shown are the ids of the credentials that were shown, without what is shown once only.
