@@ -14,6 +14,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/hsm"
 	"doorward/internal/pki"
+	"doorward/internal/renewal"
 	"doorward/internal/sqlstore"
 )
 
@@ -34,7 +35,7 @@ type caCommands struct {
 // certificateAuthorities is the service as every command has it.
 func (g *ground) certificateAuthorities(cache *apply.Cache) *certify.Service {
 	return &certify.Service{
-		Store: sqlstore.For[certify.Tx](g.store), Clock: g.clock, KeyAt: hsm.Open(g.conf.Keys.Module, g.conf.Keys.PIN),
+		Store: sqlstore.For[certify.Tx](g.store), Clock: g.clock, KeyAt: hsm.Open(g.conf.Keys.Module, g.conf.Keys.PIN), Ended: renewal.EndSessions(g.clock),
 		Realm: func(id string) (directory.Realm, error) {
 			r, err := cache.Realm(id)
 			if err != nil {
@@ -294,6 +295,16 @@ func (cmd caPublishCommand) Run(c *call) error {
 }
 
 // publish makes the CRLs and responders that are due in all realms. What fails in one does not keep the others from theirs.
+// renew writes reminders about certificates that end soon, and ends renewals that were given up. What fails for one realm
+// keeps no other waiting.
+func (h *house) renew(ctx context.Context, _ time.Time) error {
+	var failed []error
+	for _, r := range h.cache.All() {
+		failed = append(failed, h.renewals.Remind(ctx, r), h.renewals.Tidy(ctx, r.ID))
+	}
+	return errors.Join(failed...)
+}
+
 func (h *house) publish(ctx context.Context, _ time.Time) error {
 	var failed []error
 	for _, id := range h.realmIDs() {

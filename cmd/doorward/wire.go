@@ -32,6 +32,7 @@ import (
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/oidc"
+	"doorward/internal/renewal"
 	"doorward/internal/repository"
 	"doorward/internal/rollout"
 	"doorward/internal/roster"
@@ -118,6 +119,7 @@ type house struct {
 	exempts   *breakglass.Service
 	calls     *calls.Desk
 	certs     *certify.Service
+	renewals  *renewal.Service
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -177,6 +179,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.calls = &calls.Desk{Store: sqlstore.For[calls.Tx](g.store), Ring: g.ring, Requests: h.requests, Clock: g.clock, Count: h.metrics.Count}
 	h.certs = g.certificateAuthorities(h.cache)
 	h.certs.Epoch, h.certs.Count = g.store.Epoch, h.metrics.Count
+	h.renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](g.store), Issuer: h.certs, Ring: g.ring, Clock: g.clock, Count: h.metrics.Count}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{

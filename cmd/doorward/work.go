@@ -27,6 +27,7 @@ import (
 //   - The audit tree: one node at a time (leased). Every node looks each second, with a read alone, whether there is an
 //     event to place, and wakes the job only then: an idle house writes nothing.
 //   - What is over of exemptions is closed, and mails about roll-outs are written: one node at a time, a unique row for each.
+//   - Reminders about certificates that end soon, and the end of renewals that were given up: one node at a time.
 //   - The sweep of what has expired, new signing keys, and telling applications about sessions that ended: one node at a
 //     time.
 
@@ -45,6 +46,8 @@ const (
 
 	// So is a CRL made where a certificate was revoked; this is for those that are due.
 	publishEvery = 5 * time.Minute
+
+	renewalsEvery = 10 * time.Minute
 )
 
 // work starts everything and returns a function that waits for its end after ctx is done.
@@ -71,6 +74,7 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 			{Name: "exemptions", Every: exemptionsEvery, Run: func(ctx context.Context, _ time.Time) error { return h.exempts.Close(ctx, h.cache.All()) }},
 			{Name: "rollouts", Every: rolloutsEvery, Run: h.writeRollouts},
 			{Name: "certificates", Every: publishEvery, Run: h.publish},
+			{Name: "renewals", Every: renewalsEvery, Run: h.renew},
 			{Name: "farewells", Every: farewellEvery, Run: h.farewells},
 		},
 	}

@@ -16,6 +16,7 @@ package certhost
 import (
 	"context"
 	"crypto/x509"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,25 +80,35 @@ func (s *Service) Leave(ctx context.Context, c login.Caller, flow string, try in
 	if !v.Step.Accepts(authn.ActProve, authn.Cert) {
 		return "", fault.New(fault.Conflict, "not-expected")
 	}
+	return s.leave(ctx, c, v.Realm, v.Flow.ID, v.Flow.Person, try)
+}
+
+// leave makes the ticket for whoever takes what comes back: the id of a flow, or the path of a page (Own).
+func (s *Service) leave(ctx context.Context, c login.Caller, realm *login.Realm, back, person string, try int) (address string, err error) {
 	now, ticket := s.Clock(), secret.Token()
 	err = s.Store.Write(ctx, func(tx Tx) error {
-		if err := (limit.Budget{Key: "sighting:" + v.Flow.ID, Limit: perFlow, Window: login.FlowLife, Code: "too-many-attempts"}).Take(tx, now); err != nil {
+		if err := (limit.Budget{Key: "sighting:" + back, Limit: perFlow, Window: login.FlowLife, Code: "too-many-attempts"}).Take(tx, now); err != nil {
 			return err
 		}
 		return tx.AddSighting(authn.Sighting{
-			ID: uuid.Must(uuid.NewV7()).String(), Realm: v.Flow.Realm, Flow: v.Flow.ID, Try: try, There: s.hash(ticket),
-			Created: now, Expires: now.Add(ThereLife),
+			ID: uuid.Must(uuid.NewV7()).String(), Realm: realm.ID, Flow: back, Try: try, There: s.hash(ticket), Created: now, Expires: now.Add(ThereLife),
 		})
 	})
 	if e := limit.Of(err); e != nil {
-		note := audit.Event{Realm: c.Realm, At: now, Actor: "anonymous", Person: v.Flow.Person, Flow: v.Flow.ID, Network: c.Network, Browser: c.Agent}
+		note := audit.Event{Realm: c.Realm, At: now, Actor: "anonymous", Person: person, Network: c.Network, Browser: c.Agent}
+		if !isPlace(back) {
+			note.Flow = back
+		}
 		if err := s.Store.Write(ctx, func(tx Tx) error { return e.Note(tx, note) }); err != nil {
 			return "", err
 		}
 		return "", e.Refusal
 	}
-	return v.Realm.CertOrigin(try) + "/certificate/" + ticket, err
+	return realm.CertOrigin(try) + "/certificate/" + ticket, err
 }
+
+// isPlace tells the path of a page from the id of a flow.
+func isPlace(back string) bool { return strings.HasPrefix(back, "/") }
 
 // Pass takes what a browser shows at the host and returns where it goes from there: back to the flow with the ticket back,
 // or, where the ticket is none that can be used, to the page that says so. leaf is nil where no certificate was shown.
@@ -125,6 +136,9 @@ func (s *Service) Pass(ctx context.Context, c login.Caller, ticket string, leaf 
 		return "", err
 	}
 	s.count(result)
+	if isPlace(seen.Flow) {
+		return realm.Origin + seen.Flow + "/shown/" + back, nil
+	}
 	return realm.Origin + "/signin/" + seen.Flow + "/certificate/" + back, nil
 }
 

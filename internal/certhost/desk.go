@@ -97,6 +97,11 @@ func (d *Desk) Risen(tx login.Tx, r login.Rise) error {
 	}); err != nil {
 		return err
 	}
+	if r.Realm.Certificates.Twice {
+		if err := suspend(tx, r, on); err != nil {
+			return err
+		}
+	}
 	if first, _, err := tx.Reserve("twice:"+id, 1, 24*time.Hour, se.Created); err != nil || !first {
 		return err
 	}
@@ -128,6 +133,23 @@ func (d *Desk) Risen(tx login.Tx, r login.Rise) error {
 		}
 	}
 	return nil
+}
+
+// suspend keeps a certificate that is in use twice from being accepted until the desk has looked (certificates.suspend_twice):
+// the session that begins ends with all others that were opened with it. One that moved on meanwhile is looked at by whoever
+// signs in next.
+func suspend(tx login.Tx, r login.Rise, on pki.Certificate) error {
+	if on.State != pki.Issued && on.State != pki.Active {
+		return nil
+	}
+	on.State, on.Reason, on.Ended = pki.Suspended, pki.Hold, r.Session.Created
+	if err := tx.UpdateCertificate(on); err != nil {
+		return err
+	}
+	return tx.Audit(audit.Event{
+		Realm: on.Realm, At: r.Session.Created, Type: "certificate.suspended", Actor: "system", Person: on.Person, Organization: r.Person.Organization,
+		Reason: "twice", Data: map[string]string{"name": on.Name, "certificate": on.ID, "serial": on.Serial, "why": "twice"},
+	})
 }
 
 // shownBy is the certificate that a session stands on, empty for none.

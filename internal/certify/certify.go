@@ -63,6 +63,8 @@ type Service struct {
 	KeyAt func(where string) (crypto.Signer, error)
 	Epoch func() int64 // rises with every revocation, on whatever node; nil: nothing is remembered
 	Count func(name string, pairs ...string)
+	// Ended adds to the commit that suspends or revokes one certificate; nil for nothing. Where it fails nothing has ended.
+	Ended func(Tx, pki.Certificate) error
 
 	after   func(step string) // of tests: called between two steps of an issuance
 	stolen  func(der []byte)  // of tests: sees what was signed before anybody else

@@ -241,10 +241,15 @@ func (s *Service) change(ctx context.Context, ch Changed, told audit.Event, what
 		if err := tx.Audit(told); err != nil {
 			return err
 		}
+		c.Version++
+		if s.Ended != nil && (c.State == pki.Suspended || c.State == pki.Revoked) {
+			if err := s.Ended(tx, c); err != nil {
+				return err
+			}
+		}
 		if ch.Stored == nil {
 			return nil
 		}
-		c.Version++
 		return ch.Stored(tx, c)
 	}
 	err := s.Store.Write(ctx, write)

@@ -37,6 +37,9 @@ const (
 	InvitationDaysMost         = 14
 	CertificateDays            = 730 // of a device (REQ A51)
 	CertificateDaysMost        = 825
+	CertificateRenewal         = 60 // days before its end, REQ A53
+	CertificateOverlap         = 24 // hours, SECURITY S3
+	CertificateOverlapMost     = 14 * 24
 	PasswordLength             = 12
 	PasswordMemory             = 19456 // KiB, the floor of Argon2id
 	PasswordPasses             = 2
@@ -60,7 +63,7 @@ func ParseRealm(file string, text []byte) (Realm, error) {
 		Session: SessionLimits{
 			Idle: MemberIdle, Absolute: MemberAbsolute, StaffIdle: StaffIdle, StaffAbsolute: StaffAbsolute,
 		},
-		Invitation: Invitation{Days: InvitationDays}, Certificates: Certificates{Days: CertificateDays},
+		Invitation: Invitation{Days: InvitationDays}, Certificates: Certificates{Days: CertificateDays, Overlap: CertificateOverlap},
 		Password: PasswordRules{Length: PasswordLength, Memory: PasswordMemory, Passes: PasswordPasses, Lanes: PasswordLanes},
 		Requests: Requests{
 			Cooling: CoolingMinutes, Longer: PrivilegedHours, Agent: ApprovalsPerAgent, Administrator: ResetsPerAdministrator,
@@ -207,6 +210,8 @@ func (c *check) limits() {
 	}
 	c.number("invitation.days", c.r.Invitation.Days, 1, InvitationDaysMost)
 	c.number("certificates.days", c.r.Certificates.Days, 1, CertificateDaysMost)
+	c.number("certificates.renewal_days", c.r.Certificates.Window(), 1, max(c.r.Certificates.Days-1, 1))
+	c.number("certificates.overlap_hours", c.r.Certificates.Overlap, 1, CertificateOverlapMost)
 	if p := c.r.Certificates.Publish; p != "" {
 		u, err := url.Parse(p)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {

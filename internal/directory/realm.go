@@ -37,8 +37,23 @@ type Realm struct {
 
 // Certificates are those of devices (package certify).
 type Certificates struct {
-	Days    int    `toml:"days" json:"days"`       // how long one holds: 730 by default, 825 at most
-	Publish string `toml:"publish" json:"publish"` // http(s)://HOST, where others find CA certificates and CRLs; empty: the realm's origin
+	Days    int    `toml:"days" json:"days"`                   // how long one holds: 730 by default, 825 at most
+	Publish string `toml:"publish" json:"publish"`             // http(s)://HOST, where others find CA certificates and CRLs; empty: the realm's origin
+	Renewal int    `toml:"renewal_days" json:"renewal_days"`   // before its end, from when its owner can renew one; 0: see Window
+	Overlap int    `toml:"overlap_hours" json:"overlap_hours"` // how long the old one is accepted after the new one was first shown
+	Twice   bool   `toml:"suspend_twice" json:"suspend_twice"` // one that is in use in two browsers at once is suspended until the desk has looked
+}
+
+// Window is how many days before its end a certificate can be renewed: two months, or half of its life where that is shorter.
+func (c Certificates) Window() int {
+	if c.Renewal > 0 {
+		return c.Renewal
+	}
+	days := c.Days
+	if days == 0 {
+		days = CertificateDays
+	}
+	return max(1, min(CertificateRenewal, days/2))
 }
 
 // Requests is how help is given where something is lost (package helpdesk). The numbers may only be made stricter.

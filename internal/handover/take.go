@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -158,7 +159,10 @@ func (s *Service) Say(ctx context.Context, by login.By, id string) (password sec
 
 // parcel loads a parcel and its person, and asks whether the actor may do the act to them.
 func (s *Service) parcel(tx Tx, by login.By, act directory.Act, id string) (p keyfile.Parcel, who directory.Person, err error) {
-	if p, err = tx.Parcel(by.Person.Realm, id); err != nil {
+	if p, err = tx.Parcel(by.Person.Realm, id); err == nil && p.Own() {
+		err = fault.New(fault.NotFound, "not-found") // package renewal: nobody but its owner is shown anything of it
+	}
+	if err != nil {
 		return p, who, err
 	}
 	if who, err = tx.Person(p.Realm, p.Person); err != nil {
@@ -258,6 +262,7 @@ func (s *Service) Of(ctx context.Context, by login.By, person string) (all []key
 			return err
 		}
 		all, err = tx.ParcelsOf(who.Realm, who.ID, listed)
+		all = slices.DeleteFunc(all, keyfile.Parcel.Own)
 		return err
 	})
 	for i := range all {

@@ -21,7 +21,7 @@ type Parcel struct {
 	Realm       string
 	Certificate string // id of the certificate inside
 	Person      string // who fetches the file
-	Contact     string // the staff member who is shown the password, and nobody else
+	Contact     string // the staff member who is shown the password, and nobody else; empty where the owner made it
 	Sender      string // the staff member who issued it
 	Target      Target
 	Device      string // the device's name, as the person reads it
@@ -37,6 +37,9 @@ type Parcel struct {
 	Said        time.Time // when the contact was shown the password
 	Version     int64
 }
+
+// Own reports whether its owner made it, by renewing a certificate: nobody else is shown anything of it, and no mail leads to it.
+func (p Parcel) Own() bool { return p.Contact == "" }
 
 // Open reports whether the file can be fetched at a moment.
 func (p Parcel) Open(now time.Time) bool { return p.State == Ready && now.Before(p.Until) }

@@ -15,6 +15,9 @@ type Certificates interface {
 	// Presented finds what the ticket back leads to in a flow, and what is on record about it: one credential, with the
 	// record as Data, or none. p is nil where the ticket leads to nothing in this flow. It judges nothing.
 	Presented(tx Tx, f authn.Flow, ticket string) (p *authn.Presented, on []authn.Credential, err error)
+	// Used notes in its own row, where everything about it stands, that a certificate was shown; c is the credential of
+	// Presented. It fails with fault.Conflict where the certificate has stopped living since.
+	Used(tx Tx, realm *Realm, c authn.Credential, at time.Time) error
 	// Risen is told of every new session in its own transaction.
 	Risen(tx Tx, r Rise) error
 }
@@ -47,15 +50,6 @@ func (p *proving) presented(tx Tx, f authn.Flow) (err error) {
 		p.typed = owner.Address == f.Address
 	}
 	return nil
-}
-
-// use notes in its own row, where everything about it stands, that a certificate was shown. One that has stopped living
-// since it was compared makes the whole call look again.
-func use(tx Tx, c authn.Credential, used bool, now time.Time) error {
-	if !used {
-		return nil
-	}
-	return movedOn(tx.UseCertificate(c.Realm, c.ID, now))
 }
 
 // live leaves out what has run out.

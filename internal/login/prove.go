@@ -260,7 +260,10 @@ func (p *proving) keep(tx Tx, used bool) error {
 		c.LastUsed = p.now
 	}
 	if c.Kind == authn.Cert {
-		return use(tx, c, used, p.now)
+		if !used {
+			return nil
+		}
+		return movedOn(p.s.Certificates.Used(tx, p.st.realm, c, p.now)) // it has stopped living: look again
 	}
 	if err := tx.UpdateCredential(c); fault.Of(err, fault.Conflict) {
 		return errMoved

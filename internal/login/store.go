@@ -28,6 +28,7 @@ type Tx interface {
 	Certificate(realm, id string) (pki.Certificate, error)
 	CertificateBySerial(realm, issuer, serial string) (pki.Certificate, error)
 	UseCertificate(realm, id string, at time.Time) error
+	UpdateCertificate(pki.Certificate) error
 	KindsEver(realm, person string) ([]authn.Kind, error)
 	AddCredential(authn.Credential) error
 	UpdateCredential(authn.Credential) error

@@ -45,6 +45,8 @@ var templates = map[string]shape{
 	"certificate-file":      {Link: "link", Facts: []string{"certificate", "contact", "until"}, Why: "safety"},
 	"certificate-fetched":   {Notice: true, Facts: []string{"certificate", "when", "where"}, Why: "safety"},
 	"certificate-withdrawn": {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
+	"certificate-renewed":   {Notice: true, Facts: []string{"certificate", "until", "who", "when", "where"}, Why: "safety"},
+	"certificate-ending":    {To: "/account/certificates", Facts: []string{"certificate", "until"}, Why: "safety"},
 	"certificate-contact":   {To: "/console/people", Facts: []string{"person", "certificate", "who", "when"}, Why: "console"},
 
 	"request-asked":        {To: "/help/requests", Facts: []string{"number", "about", "when", "where"}, Why: "asked-help"},
@@ -94,6 +96,10 @@ var templates = map[string]shape{
 	"request-alarm":             {To: inbox, Facts: []string{"person", "number", "when"}, Subject: true, Why: "console"},
 	"certificate-twice-console": {To: "/console/people", Facts: []string{"person", "device", "when", "where"}, Subject: true, Why: "console"},
 	"account-frozen-console":    {To: inbox, Facts: []string{"person", "number", "when", "where"}, Subject: true, Why: "console"},
+
+	"certificate-renewed-console": {To: "/console/people", Facts: []string{"person", "certificate", "when"}, Subject: true, Why: "console"},
+	"certificate-ending-console":  {To: "/console/people", Facts: []string{"person", "certificate", "until"}, Subject: true, Why: "console"},
+	"certificate-ended-console":   {To: "/console/people", Facts: []string{"person", "certificate", "when", "where"}, Subject: true, Why: "console"},
 }
 
 // inbox is where requests are looked after, and asked what a mail about one says.

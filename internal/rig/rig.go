@@ -34,6 +34,7 @@ import (
 	"doorward/internal/forwardauth"
 	"doorward/internal/login"
 	"doorward/internal/oidc"
+	"doorward/internal/renewal"
 	"doorward/internal/repository"
 	"doorward/internal/rollout"
 	"doorward/internal/roster"
@@ -68,6 +69,7 @@ type Rig struct {
 	Roster    *roster.Service
 	Calls     *calls.Desk
 	Certs     *authority.Service
+	Renewals  *renewal.Service
 	Rollouts  *rollout.Service
 	Exempts   *breakglass.Service
 	Provider  *oidc.Provider
@@ -187,7 +189,9 @@ func (r *Rig) build(realm string, epoch func() int64) {
 			}
 			return realm.Realm, nil
 		},
+		Ended: renewal.EndSessions(r.Clock.Now),
 	}
+	r.Renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](store), Issuer: r.Certs, Ring: ring, Clock: r.Clock.Now}
 	r.Rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](store), Clock: r.Clock.Now}
 	r.Exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](store), Clock: r.Clock.Now,
 		Rules: func(_ string, p directory.Person, o directory.Organization) (authn.Rules, error) {

@@ -44,6 +44,7 @@ var counted = []struct {
 	{"device_grant", "Devices that asked to be connected, by how far they came: asked, wrong-code, allowed, denied, fetched.", []string{"result"}},
 	{"forward_auth_checks", "Questions of proxies about requests to guarded applications, by answer.", []string{"result"}},
 	{"certificate", "Certificates of devices by what became of them (issued, suspended, resumed, revoked), and CRLs that were made.", []string{"what"}},
+	{"certificate_renewal", "Certificates that their owners renew, by how far they came (made, said, fetched, given-up), and reminders that were written.", []string{"what"}},
 	{"logout_delivery", "Applications told that a session ended, by whether they took it.", []string{"result"}},
 	{"job", "Runs of periodic work, by name and result.", []string{"name", "result"}},
 }

@@ -26,6 +26,9 @@ var (
 		WHERE realm = $1 AND id = $2 AND state = 'ready' AND version = $5`)
 	endParcel = statement(`UPDATE parcel SET file = NULL, password = NULL, state = CASE WHEN state = 'ready' THEN 'ended' ELSE state END,
 		version = version + 1 WHERE realm = $1 AND id = $2 AND version = $3`)
+	selectParcelOf = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND certificate = $2`)
+	selectOwnLeft  = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND contact = '' AND fetched = 0 AND until <= $2
+		AND EXISTS (SELECT 1 FROM pki_certificate c WHERE c.id = parcel.certificate AND c.state <> 'revoked') ORDER BY until LIMIT $3`)
 	existsParcel = statement(`SELECT 1 FROM parcel WHERE id = $1`)
 )
 
@@ -54,6 +57,16 @@ func (t *Tx) ParcelByLink(realm string, link []byte) (keyfile.Parcel, error) {
 // ParcelsOf returns the newest parcels of a person.
 func (t *Tx) ParcelsOf(realm, person string, limit int) ([]keyfile.Parcel, error) {
 	return list(t, scanParcel, selectParcelsOf, realm, person, limited(limit))
+}
+
+// ParcelOf finds the parcel of a certificate.
+func (t *Tx) ParcelOf(realm, certificate string) (keyfile.Parcel, error) {
+	return one(t, scanParcel, selectParcelOf, realm, certificate)
+}
+
+// OwnParcelsLeft returns those that their owner made and did not fetch in time, and whose certificate was not revoked yet.
+func (t *Tx) OwnParcelsLeft(realm string, now time.Time, limit int) ([]keyfile.Parcel, error) {
+	return list(t, scanParcel, selectOwnLeft, realm, millis(now), limited(limit))
 }
 
 // FetchParcel says that the file was fetched, and empties it. It fails with fault.Conflict "stale" when somebody was

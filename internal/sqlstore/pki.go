@@ -36,6 +36,12 @@ var (
 		WHERE realm = $1 AND state = 'reserved' ORDER BY id LIMIT $2`)
 	selectEnding = statement(`SELECT ` + certificateColumns + ` FROM pki_certificate
 		WHERE realm = $1 AND not_after > $2 AND not_after <= $3 ORDER BY not_after LIMIT $4`)
+	selectDue = statement(`SELECT ` + certificateColumns + ` FROM pki_certificate
+		WHERE realm = $1 AND not_after > $2 AND not_after <= $3 AND state IN ('issued', 'active') AND ends = 0
+			AND NOT EXISTS (SELECT 1 FROM certificate_notice n WHERE n.certificate = pki_certificate.id AND n.days = $4)
+			AND NOT EXISTS (SELECT 1 FROM pki_certificate s WHERE s.replaces = pki_certificate.id AND s.replaces <> '' AND s.state <> 'revoked')
+		ORDER BY not_after LIMIT $5`)
+	insertNotice  = statement(`INSERT INTO certificate_notice (certificate, days, sent) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
 	selectRevoked = statement(`SELECT serial, state, reason, ended FROM pki_certificate
 		WHERE authority = $1 AND part = $2 AND state IN ('revoked', 'suspended') AND not_after > $3 ORDER BY serial`)
 	selectCRL = statement(`SELECT realm, authority, part, number, der, this_update, next_update FROM pki_crl
@@ -114,6 +120,19 @@ func (t *Tx) ReservedCertificates(realm string, limit int) ([]pki.Certificate, e
 // CertificatesEnding returns those that run out after from and not after until, in whatever state, the next to end first.
 func (t *Tx) CertificatesEnding(realm string, from, until time.Time, limit int) ([]pki.Certificate, error) {
 	return list(t, scanCertificate, selectEnding, realm, millis(from), millis(until), limited(limit))
+}
+
+// CertificatesDue returns those that run out after a moment and not after another, that live, have no successor, and whose
+// owner was not written to on that many days before the end, the next to end first.
+func (t *Tx) CertificatesDue(realm string, after, until time.Time, days, limit int) ([]pki.Certificate, error) {
+	return list(t, scanCertificate, selectDue, realm, millis(after), millis(until), days, limited(limit))
+}
+
+// NoteCertificate notes that somebody was written to that many days before a certificate's end. Of all who note it at once
+// exactly one is told that it was fresh.
+func (t *Tx) NoteCertificate(certificate string, days int, at time.Time) (fresh bool, err error) {
+	n, err := t.exec(insertNotice, certificate, days, millis(at))
+	return n == 1, err
 }
 
 // RevokedCertificates returns what a part of an authority's CRL says: suspended and revoked ones that have not run out

@@ -45,6 +45,8 @@ var sweeps = []struct {
 	{statement(`DELETE FROM rollout_delay WHERE (realm, rollout, person) IN (SELECT realm, rollout, person FROM rollout_delay
 		WHERE last <= $1 LIMIT $2)`), helpKept},
 	{statement(`DELETE FROM activation WHERE id IN (SELECT id FROM activation WHERE created <= $1 LIMIT $2)`), explained},
+	{statement(`DELETE FROM certificate_notice WHERE (certificate, days) IN (SELECT certificate, days FROM certificate_notice
+		WHERE sent <= $1 LIMIT $2)`), helpKept},
 	{statement(`UPDATE parcel SET file = NULL, password = NULL, state = 'ended', version = version + 1
 		WHERE id IN (SELECT id FROM parcel WHERE until <= $1 AND state = 'ready' LIMIT $2)`), 0},
 	{statement(`UPDATE parcel SET password = NULL, version = version + 1
