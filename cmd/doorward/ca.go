@@ -300,7 +300,7 @@ func (cmd caPublishCommand) Run(c *call) error {
 func (h *house) renew(ctx context.Context, _ time.Time) error {
 	var failed []error
 	for _, r := range h.cache.All() {
-		failed = append(failed, h.renewals.Remind(ctx, r), h.renewals.Tidy(ctx, r.ID))
+		failed = append(failed, h.renewals.Remind(ctx, *r), h.renewals.Tidy(ctx, r.ID))
 	}
 	return errors.Join(failed...)
 }

@@ -32,7 +32,7 @@ func (d *Desk) Used(tx login.Tx, realm *login.Realm, c authn.Credential, at time
 	if err != nil {
 		return err
 	}
-	old.Ends = at.Add(time.Duration(realm.Certificates.Overlap) * time.Hour)
+	old.Ends = at.Add(realm.Certificates.Both())
 	if old.Ends.After(old.NotAfter) {
 		old.Ends = old.NotAfter
 	}

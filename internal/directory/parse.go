@@ -210,7 +210,9 @@ func (c *check) limits() {
 	}
 	c.number("invitation.days", c.r.Invitation.Days, 1, InvitationDaysMost)
 	c.number("certificates.days", c.r.Certificates.Days, 1, CertificateDaysMost)
-	c.number("certificates.renewal_days", c.r.Certificates.Window(), 1, max(c.r.Certificates.Days-1, 1))
+	if c.Has("certificates.renewal_days") {
+		c.number("certificates.renewal_days", c.r.Certificates.Renewal, 1, max(c.r.Certificates.Days-1, 1))
+	}
 	c.number("certificates.overlap_hours", c.r.Certificates.Overlap, 1, CertificateOverlapMost)
 	if p := c.r.Certificates.Publish; p != "" {
 		u, err := url.Parse(p)

@@ -149,6 +149,30 @@ func TestSEC_S3_StaffFollowShorterSessions(t *testing.T) {
 	}
 }
 
+// Certificates live for two years and can be renewed two months before their end, unless the realm says otherwise; what
+// lives shorter is renewed in the second half of its life.
+func TestREQ_A51_LifeAndRenewalOfCertificates(t *testing.T) {
+	for text, want := range map[string]struct{ days, window, overlap int }{
+		"":                              {730, 60, 24},
+		"days = 30":                     {30, 15, 24},
+		"days = 1":                      {1, 1, 24},
+		"renewal_days = 90":             {730, 90, 24},
+		"days = 30\noverlap_hours = 48": {30, 15, 48},
+		"days = 30\nrenewal_days = 30":  {},
+		"overlap_hours = 0":             {},
+		"overlap_hours = 337":           {},
+		"renewal_days = -1":             {},
+	} {
+		r, err := ParseRealm("x", []byte(strings.Replace(smallest, "[desk]", "[certificates]\n"+text+"\n[desk]", 1)))
+		if c := r.Certificates; want.days == 0 && err == nil || want.days != 0 && (err != nil || c.Days != want.days || c.Window() != want.window || c.Overlap != want.overlap) {
+			t.Errorf("%q: %+v, window %d, %v", text, c, c.Window(), err)
+		}
+	}
+	if w := (Certificates{}).Window(); w != 60 {
+		t.Errorf("of a realm from before: %d", w)
+	}
+}
+
 func TestParseRealmAcceptsPortsAndWindowsLineEnds(t *testing.T) {
 	text := strings.Replace(smallest, `name = "Tiny"`, "name = \"Tiny\"\norigin = \"https://login.tiny.example:8443\"", 1)
 	one, err := ParseRealm("x", []byte(text))

@@ -56,6 +56,14 @@ func (c Certificates) Window() int {
 	return max(1, min(CertificateRenewal, days/2))
 }
 
+// Both is how long the old one is accepted beside the new one that was shown.
+func (c Certificates) Both() time.Duration {
+	if c.Overlap == 0 {
+		return CertificateOverlap * time.Hour
+	}
+	return time.Duration(c.Overlap) * time.Hour
+}
+
 // Requests is how help is given where something is lost (package helpdesk). The numbers may only be made stricter.
 type Requests struct {
 	Cooling       int         `toml:"cooling_minutes" json:"cooling_minutes"`           // where nothing that remains is shown, at least 60
