@@ -44,7 +44,7 @@ const thiefsPassword = "a thief's own password 12"
 // moves is the alphabet in a state: for every route that is mounted, what the attackers can do there.
 func (a *attack) moves(x *stage) (all []move) {
 	for _, r := range x.Registry() {
-		made, known := a.on(x, r)
+		made, known := a.at(x, r)
 		if !known {
 			x.T.Fatalf("unlisted route: %s. Say in moves_test.go what an attacker can do there.", r)
 		}
@@ -66,9 +66,9 @@ func (a *attack) moves(x *stage) (all []move) {
 	return all
 }
 
-// on lists the moves on one route; known is false for a route nobody has thought about. Reading is no move: whoever looks
+// at lists the moves on one route; known is false for a route nobody has thought about. Reading is no move: whoever looks
 // at a page changes nothing, which TestSEC_Z2_LookingChangesNothing asks of every route.
-func (a *attack) on(x *stage, r rig.Route) (all []move, known bool) {
+func (a *attack) at(x *stage, r rig.Route) (all []move, known bool) {
 	switch {
 	case r.Method == "GET":
 		return nil, true

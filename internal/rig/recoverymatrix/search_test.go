@@ -3,7 +3,6 @@ package recoverymatrix
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +28,7 @@ type attack struct {
 	quick    bool                        // only the moves by which people are helped, so that it gets further
 	weak     func(*rig.Rig) http.Handler // takes a guard away from the program; nil: it is as it is
 
+	on  *ground
 	own []string // credentials and sessions of the victim before anything happened
 }
 
@@ -47,6 +47,7 @@ type found struct {
 func (a *attack) search(t *testing.T, all bool) (f found) {
 	t.Helper()
 	f.routes = map[string]int{}
+	a.on = a.cast.ground(t)
 	root := a.cast.root.clone()
 	if a.laptop {
 		root.jars["thief"] = jar{"__Host-device": root.jars[a.against]["__Host-device"]}
@@ -88,12 +89,10 @@ func (a *attack) search(t *testing.T, all bool) (f found) {
 			if len(after.lost) > 0 {
 				f.holes = append(f.holes, fmt.Sprintf("%s: %s", at, strings.Join(after.lost, ", ")))
 				if !all {
-					x.drop()
 					return f
 				}
 			}
 			if seen[after.canon] || len(after.lost) > 0 || len(x.w.path) >= a.depth || m.ends && !a.deep {
-				x.drop()
 				x = nil
 				continue
 			}
@@ -101,10 +100,6 @@ func (a *attack) search(t *testing.T, all bool) (f found) {
 			queue = append(queue, x.freeze())
 			x = nil
 		}
-		if x != nil {
-			x.drop()
-		}
-		_ = os.Remove(w.file)
 	}
 	return f
 }

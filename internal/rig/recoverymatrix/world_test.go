@@ -10,9 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,15 +45,16 @@ func (j jar) Cookies(*url.URL) (all []*http.Cookie) {
 
 // cast are the people of a town: a customer with two administrators, and the operator's own.
 type cast struct {
-	dir    string
-	files  atomic.Int64
-	people map[string]*rig.Somebody
-	root   *world
+	realm    string
+	file     string // database in which they settled
+	postgres bool   // searches are on PostgreSQL
+	people   map[string]*rig.Somebody
+	root     *world
 }
 
-// world is one state of the search: a database file, and what the attackers have beside it.
+// world is one state of the search: what the database holds, and what the attackers have beside it.
 type world struct {
-	file   string
+	rows   testdb.State
 	now    time.Time
 	jars   map[string]jar
 	minds  map[string]walker.Person // of those at the desk, for signing in again
@@ -91,10 +90,10 @@ var roles = []struct {
 // newCast settles the town of a realm and keeps it as the root of searches.
 func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
 	t.Helper()
-	c := &cast{dir: scratch(t), people: map[string]*rig.Somebody{}}
-	file := c.file()
-	store := c.open(t, file)
+	c := &cast{file: filepath.Join(scratch(t), "cast.db"), people: map[string]*rig.Somebody{}}
+	store := open(t, "sqlite:"+c.file)
 	r := rig.New(t, store, changes...)
+	c.realm = r.Realm.ID
 	staff, alder := r.Organization("Northline Supply AG", true), r.Organization("Alder Works", false)
 	w := &world{jars: map[string]jar{}, minds: map[string]walker.Person{}, links: map[string]string{}}
 	for _, one := range roles {
@@ -107,8 +106,10 @@ func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
 		w.jars[one.name], w.minds[one.name] = cookies(s.Browser), *s.Mind
 	}
 	r.Deliver()
-	w.file, w.now, w.jars["thief"] = file, r.Clock.Now(), jar{}
-	c.close(t, store)
+	w.rows, w.now, w.jars["thief"] = testdb.OpenRows(t, "sqlite:"+c.file).Take(), r.Clock.Now(), jar{}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
 	c.root = w
 	return c
 }
@@ -131,44 +132,58 @@ func cookies(c *walker.Client) jar {
 	return j
 }
 
-func (c *cast) file() string {
-	return filepath.Join(c.dir, strconv.FormatInt(c.files.Add(1), 10)+".db")
-}
-
-func (c *cast) open(t testing.TB, file string) *sqlstore.Store {
+func open(t testing.TB, dsn string) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.Open(t.Context(), "sqlite:"+file, testdb.Ring(), sqlstore.Options{Clock: func() time.Time { return time.Now().UTC() }, Conns: 2, Poll: time.Hour})
+	s, err := sqlstore.Open(t.Context(), dsn, testdb.Ring(), sqlstore.Options{Clock: func() time.Time { return time.Now().UTC() }, Conns: 2, Poll: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func (c *cast) close(t testing.TB, s *sqlstore.Store) {
-	t.Helper()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+// ground is the database of one search. Its states come and go in it; the store stays open, because opening one costs more
+// than most moves.
+type ground struct {
+	store *sqlstore.Store
+	rows  *testdb.Rows
 }
 
-// stage is a state come alive: the program on a copy of its database, and everybody's browsers.
+func (c *cast) ground(t *testing.T) *ground {
+	t.Helper()
+	var dsn string
+	if c.postgres {
+		dsn = testdb.PostgresAddress(t)
+	} else {
+		file := filepath.Join(scratch(t), "search.db")
+		copyFile(t, c.file, file)
+		dsn = "sqlite:" + file
+	}
+	g := &ground{store: open(t, dsn)}
+	g.rows = testdb.OpenRows(t, dsn)
+	t.Cleanup(func() {
+		if err := g.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// stage is a state come alive: the program on a database that holds it, and everybody's browsers. There is one at a time
+// on a ground.
 type stage struct {
 	*rig.Rig
-	cast  *cast
-	w     *world
-	a     *attack
-	store *sqlstore.Store
-	page  *walker.Page // last answer
+	cast *cast
+	w    *world
+	a    *attack
+	page *walker.Page // last answer
 }
 
 // stage brings a state to life. What happens on it changes no other state.
 func (a *attack) stage(t testing.TB, w *world) *stage {
 	t.Helper()
 	x := &stage{cast: a.cast, w: w.clone(), a: a}
-	x.w.file = a.cast.file()
-	copyFile(t, w.file, x.w.file)
-	x.store = a.cast.open(t, x.w.file)
-	x.Rig = rig.Open(t, x.store, "shop", w.now)
+	a.on.rows.Put(w.rows)
+	x.Rig = rig.Open(t, a.on.store, a.cast.realm, w.now)
 	if a.weak != nil {
 		x.Handler = a.weak(x.Rig)
 	}
@@ -177,15 +192,8 @@ func (a *attack) stage(t testing.TB, w *world) *stage {
 
 // freeze ends a stage and hands over what it has become.
 func (x *stage) freeze() *world {
-	x.w.now = x.Clock.Now()
-	x.cast.close(x.T, x.store)
+	x.w.now, x.w.rows = x.Clock.Now(), x.a.on.rows.Take()
 	return x.w
-}
-
-// drop ends a stage of which nothing is kept.
-func (x *stage) drop() {
-	x.cast.close(x.T, x.store)
-	_ = os.Remove(x.w.file)
 }
 
 func copyFile(t testing.TB, from, to string) {
