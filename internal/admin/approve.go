@@ -168,10 +168,6 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 	if err := s.update(tx, &r); err != nil {
 		return r, err
 	}
-	// Whoever disables the person at this moment would not see the link that is sent now: each moves the person's version.
-	if err := tx.UpdatePerson(p); err != nil {
-		return r, err
-	}
 	s.count("approved", r)
 	data := facts(r)
 	data["from"], data["until"] = r.From.UTC().Format(time.RFC3339), r.Until.UTC().Format(time.RFC3339)

@@ -269,9 +269,13 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 }
 
 // sendLink voids older links of the kind and purpose, stores the new one, writes the mail and the event. A flow behind an older link
-// ends at its last step, which cannot spend the link any more.
+// ends at its last step, which cannot spend the link any more. Whoever shuts the person out changes their row first and voids
+// their links then: one of the two sees the other (fault.Conflict "stale"), and no link outlives it.
 func sendLink(tx Tx, r directory.Realm, p directory.Person, ot authn.OneTime, token secret.Text, template string, args map[string]string, e audit.Event) error {
 	now := ot.Created
+	if err := tx.HoldPerson(p); err != nil {
+		return err
+	}
 	if _, err := tx.VoidOneTimes(r.ID, p.ID, ot.Kind, ot.Purpose, now); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type Tx interface {
 	Person(realm, id string) (directory.Person, error)
 	PersonByAddress(realm, address string) (directory.Person, error)
 	UpdatePerson(directory.Person) error
+	HoldPerson(directory.Person) error // as they were read: Conflict "stale" where they were shut out or moved meanwhile
 	SignedIn(realm, person string, now time.Time) error
 	Organization(realm, id string) (directory.Organization, error)
 

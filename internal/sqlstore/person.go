@@ -39,6 +39,7 @@ var (
 		version = CASE WHEN first_active = 0 THEN version + 1 ELSE version END,
 		first_active = CASE WHEN first_active = 0 THEN $3 ELSE first_active END
 		WHERE realm = $1 AND id = $2 AND state NOT IN ('disabled', 'frozen')`)
+	holdPerson   = statement(`UPDATE person SET state = state WHERE id = $1 AND realm = $2 AND state = $3 AND address = $4`)
 	deletePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND state = 'invited' AND first_active = 0`)
 	removePerson = statement(`DELETE FROM person WHERE realm = $1 AND id = $2 AND version = $3`)
 	existsPerson = statement(`SELECT 1 FROM person WHERE id = $1`)
@@ -137,6 +138,17 @@ func (t *Tx) UpdatePerson(p directory.Person) error {
 	return t.update(existsPerson, p.ID, updatePerson, p.ID, p.Realm, p.Organization, p.Address, p.Name, p.Role, p.State, p.Language, p.Zone,
 		p.Contact, millis(p.FirstActive), millis(p.LastSignIn), millis(p.Invitation), p.Bounced, folded(p.Name), p.Version,
 		p.Phone, millis(p.PhoneSince))
+}
+
+// HoldPerson keeps a person as they were read from being shut out or given another address until this transaction is over,
+// so that whoever does that finds what is made for them here. It fails with fault.Conflict "stale" where it has happened
+// already. For nobody (no id) it takes as long and holds nobody.
+func (t *Tx) HoldPerson(p directory.Person) error {
+	n, err := t.exec(holdPerson, p.ID, p.Realm, p.State, p.Address)
+	if err == nil && n == 0 && p.ID != "" {
+		err = errStale
+	}
+	return err
 }
 
 // SignedIn notes a sign-in: the first one makes an invited person active and raises the version. It fails with
