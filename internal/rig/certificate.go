@@ -28,11 +28,14 @@ var (
 )
 
 // NewCA makes a CA of its own.
-func NewCA(t testing.TB, name string) *CA {
+func NewCA(t testing.TB, name string, change ...func(*x509.Certificate)) *CA {
 	t.Helper()
 	made := certify(t, nil, nil, func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: name}
 		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
+		for _, f := range change {
+			f(c)
+		}
 	})
 	return &CA{t, made.Leaf, made.PrivateKey.(crypto.Signer)}
 }

@@ -48,7 +48,13 @@ func (w *wealth) enter(name, address string) (*rig.Somebody, rig.Device) {
 
 func withDevices(t *testing.T, store *sqlstore.Store, changes ...func(*directory.Realm)) *wealth {
 	t.Helper()
-	w := &wealth{Rig: rig.New(t, store, append(changes, rig.WithCertificates)...), ca: rig.NewCA(t, "Issuing CA")}
+	return withDevicesOf(t, store, rig.NewCA(t, "Issuing CA"), changes...)
+}
+
+// withDevicesOf is withDevices with a CA of the test's own.
+func withDevicesOf(t *testing.T, store *sqlstore.Store, ca *rig.CA, changes ...func(*directory.Realm)) *wealth {
+	t.Helper()
+	w := &wealth{Rig: rig.New(t, store, append(changes, rig.WithCertificates)...), ca: ca}
 	w.of = w.Trust(w.ca)
 	w.org = w.Organization("Customer", false)
 	w.ann, w.dev = w.enter("Ann Client", "ann@client.example")

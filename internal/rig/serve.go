@@ -19,8 +19,9 @@ import (
 // the real ones. It ends with the test.
 type Served struct {
 	*Rig
-	Addr string // where it listens, such as 127.0.0.1:43210
-	CA   *x509.CertPool
+	Addr    string // where it listens, such as 127.0.0.1:43210
+	CA      *x509.CertPool
+	Metrics *server.Metrics // of the listener
 }
 
 // Serve opens a listener with a certificate of a local CA for each of the realm's hosts, those at which clients show
@@ -36,12 +37,12 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 	r.must(err)
 	ca, err := os.ReadFile(file)
 	r.must(err)
-	s := &Served{Rig: r, CA: x509.NewCertPool()}
+	s := &Served{Rig: r, CA: x509.NewCertPool(), Metrics: server.NewMetrics()}
 	s.CA.AppendCertsFromPEM(ca)
 	if settings.Plain {
 		certs = nil
 	}
-	listener, err := server.New(server.Config{Settings: settings, Certificates: certs, Clock: r.Clock.Now, Log: r.logger()}, r.doors()...)
+	listener, err := server.New(server.Config{Settings: settings, Certificates: certs, Clock: r.Clock.Now, Log: r.logger(), Metrics: s.Metrics}, r.doors()...)
 	r.must(err)
 	r.must(listener.Listen())
 	s.Addr = listener.Addr().String()

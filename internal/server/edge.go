@@ -166,13 +166,13 @@ func peerOf(remote string) netip.Addr {
 	return ap.Addr().WithZone("").Unmap()
 }
 
-// strange are the names that are removed, without hyphens and in lower case; a trailing * stands for any ending.
+// strange are the names that are removed, without hyphens and dots and in lower case; a * stands for anything before or behind.
 var strange = []string{
 	"forwarded", "xforwarded*", "via", "xrealip", "realip", "clientip", "xclientip", "xclusterclientip", "trueclientip",
 	"cfconnectingip*", "fastlyclientip", "flyclientip", "xazure*", "xappengineuserip", "xoriginatingip", "xremoteip", "xremoteaddr",
 	"xprotousessl", "xurlscheme", "frontendhttps", "xhost", "xoriginalhost", "xoriginalurl", "xoriginalmethod",
 	"xrewriteurl", "xhttpmethod*", "xmethodoverride",
-	"clientcert*", "xclientcert*", "xsslclient*", "sslclient*", "xarrclientcert", "xforwardedclientcert", "xssl*", "xtlsclient*", "xamznmtls*",
+	"clientcert*", "xclientcert*", "sslclient*", "sslcert*", "xssl*", "xtlsclient*", "tlsclient*", "xamznmtls*", "*clientcert*",
 	"remoteuser", "xremoteuser", "xuser", "xauthenticateduser", "xwebauthuser", "xauthrequest*", "xenvoy*", "proxy", "earlydata",
 }
 
@@ -240,11 +240,16 @@ func found(name string) (as string, ok bool) {
 	if strings.Contains(name, "_") {
 		return "underscore", true
 	}
-	name = strings.ReplaceAll(strings.ToLower(name), "-", "")
+	name = punctuation.Replace(strings.ToLower(name))
 	for _, s := range strange {
+		if part, anywhere := strings.CutPrefix(s, "*"); anywhere && strings.Contains(name, strings.TrimSuffix(part, "*")) {
+			return s, true
+		}
 		if prefix, any := strings.CutSuffix(s, "*"); any && strings.HasPrefix(name, prefix) || name == s {
 			return s, true
 		}
 	}
 	return "", false
 }
+
+var punctuation = strings.NewReplacer("-", "", ".", "")
