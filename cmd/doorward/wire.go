@@ -29,6 +29,7 @@ import (
 	"doorward/internal/certify"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
+	"doorward/internal/handover"
 	"doorward/internal/login"
 	"doorward/internal/mail"
 	"doorward/internal/oidc"
@@ -120,6 +121,7 @@ type house struct {
 	calls     *calls.Desk
 	certs     *certify.Service
 	renewals  *renewal.Service
+	parcels   *handover.Service
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -180,6 +182,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.certs = g.certificateAuthorities(h.cache)
 	h.certs.Epoch, h.certs.Count = g.store.Epoch, h.metrics.Count
 	h.renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](g.store), Issuer: h.certs, Ring: g.ring, Clock: g.clock, Count: h.metrics.Count}
+	h.parcels = &handover.Service{Store: sqlstore.For[handover.Tx](g.store), Issuer: h.certs, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{
@@ -204,7 +207,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.guard.Mount(h.site, h.mux)
 	h.provider.MountEndpoints(h.site, h.mtls)
 	(&account.Door{Site: h.site, Flows: h.login, Self: own, Exempts: h.exempts, Rollouts: h.rollouts}).Mount(h.mux)
-	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts}).Mount(h.mux)
+	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels}).Mount(h.mux)
 	(&repository.Door{Site: h.site, Authorities: h.certs, Clock: g.clock}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
 	(&requests.Door{Site: h.site, Auth: h.login, Requests: h.requests}).Mount(h.mux)

@@ -66,7 +66,10 @@ func traceless(events []audit.Event) []audit.Event {
 	events = slices.Clone(events)
 	for i, e := range events {
 		events[i].Network, events[i].Browser = "", ""
-		if area, _, _ := strings.Cut(e.Type, "."); area != "request" && e.Data["kind"] != "" {
+		switch area, _, _ := strings.Cut(e.Type, "."); {
+		case area == "certificate":
+			events[i].Data = map[string]string{"name": "•••", "by": e.Data["by"]}
+		case area != "request" && e.Data["kind"] != "":
 			events[i].Data = map[string]string{"kind": e.Data["kind"], "code": e.Data["code"], "by": e.Data["by"]}
 		}
 	}

@@ -123,7 +123,7 @@ var Plan = map[string]Room{
 	"internal/web/catalog": {doors, nil},
 	"internal/web/console": {doors, []string{
 		"internal/breakglass", "internal/rollout", "internal/activation", "internal/admin", "internal/authn", "internal/calls", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
-		"internal/mail", "internal/roster", "internal/web",
+		"internal/handover", "internal/keyfile", "internal/mail", "internal/pki", "internal/roster", "internal/web",
 	}},
 	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
 	"internal/web/requests": {doors, []string{
@@ -147,7 +147,7 @@ var Plan = map[string]Room{
 		"internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp", "internal/breakglass", "internal/calls", "internal/certhost", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/rollout", "internal/roster",
-		"internal/certify", "internal/hsm", "internal/pki", "internal/renewal", "internal/repository",
+		"internal/certify", "internal/handover", "internal/hsm", "internal/pki", "internal/renewal", "internal/repository",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
@@ -165,7 +165,7 @@ var Plan = map[string]Room{
 		"internal/calls", "internal/certhost", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/pki", "internal/rig/walker", "internal/selfservice",
 		"internal/roster",
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
-		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/renewal", "internal/repository", "internal/selfservice", "internal/roster",
+		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/handover", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/renewal", "internal/repository", "internal/selfservice", "internal/roster",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},

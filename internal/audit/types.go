@@ -41,7 +41,6 @@ var Types = []Type{
 	{"certificate.sent", true},
 	{"certificate.suspended", true},
 	{"certificate.twice", true},
-	{"certificate.withdrawn", true},
 	{"client.allowed", true},
 	{"client.authorized", false},
 	{"client.device-allowed", true},

@@ -71,8 +71,8 @@ type Service struct {
 	answers answers
 }
 
-// Actor is who causes something, for the audit.
-type Actor struct{ ID, Session, Network, Browser string }
+// Actor is who causes something, for the audit. Name stands in a person's history where somebody else acted (REQ B82).
+type Actor struct{ ID, Name, Session, Network, Browser string }
 
 // System is the actor of what runs by itself, Operator whoever holds the command line.
 var (

@@ -1,10 +1,12 @@
 package certify
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"doorward/internal/audit"
@@ -80,9 +82,11 @@ func (s *Service) Issue(ctx context.Context, o Order) (pki.Certificate, error) {
 		if err := tx.UpdateCertificate(c); err != nil {
 			return err // revoked meanwhile: it is thrown away
 		}
-		if err := tx.Audit(s.event(o.By, c.Realm, "certificate.issued", audit.Event{
-			Person: c.Person, Organization: o.Organization, Data: facts(c),
-		})); err != nil || o.Stored == nil {
+		told := s.event(o.By, c.Realm, "certificate.issued", audit.Event{Person: c.Person, Organization: o.Organization, Data: facts(c)})
+		if o.By.Name != "" {
+			told.Data["by"] = o.By.Name
+		}
+		if err := tx.Audit(told); err != nil || o.Stored == nil {
 			return err
 		}
 		stored := c
@@ -171,6 +175,7 @@ func facts(c pki.Certificate) map[string]string {
 // Changed is one certificate that is suspended, resumed or revoked.
 type Changed struct {
 	Realm, ID, Reason string
+	Words             string // why, in the words of whoever does it; may be empty
 	Organization      string
 	By                Actor
 	Stored            func(Tx, pki.Certificate) error // adds to the commit
@@ -182,18 +187,31 @@ func (s *Service) Revoke(ctx context.Context, ch Changed) error {
 	if !slices.Contains(pki.Reasons, ch.Reason) {
 		return fault.New(fault.Invalid, "reason-unknown", "reason", ch.Reason)
 	}
-	return s.change(ctx, ch, s.event(ch.By, ch.Realm, "certificate.revoked", audit.Event{Reason: ch.Reason}), "revoked", func(c *pki.Certificate) (bool, error) {
+	return s.change(ctx, ch, s.event(ch.By, ch.Realm, "certificate.revoked", ch.told()), s.revoked(ch))
+}
+
+// RevokeIn is Revoke within a transaction of the caller's, for what has to be one commit with something else.
+func (s *Service) RevokeIn(tx Tx, ch Changed) error {
+	if !slices.Contains(pki.Reasons, ch.Reason) {
+		return fault.New(fault.Invalid, "reason-unknown", "reason", ch.Reason)
+	}
+	_, err := s.changeIn(tx, ch, s.event(ch.By, ch.Realm, "certificate.revoked", ch.told()), s.revoked(ch))
+	return err
+}
+
+func (s *Service) revoked(ch Changed) func(*pki.Certificate) (bool, error) {
+	return func(c *pki.Certificate) (bool, error) {
 		if c.State == pki.Revoked {
 			return false, nil
 		}
 		c.State, c.Reason, c.Ended = pki.Revoked, ch.Reason, s.Clock()
 		return true, nil
-	})
+	}
 }
 
 // Suspend keeps a certificate from being accepted until Resume. What is not in use is fault.Conflict "certificate-other".
 func (s *Service) Suspend(ctx context.Context, ch Changed) error {
-	return s.change(ctx, ch, s.event(ch.By, ch.Realm, "certificate.suspended", audit.Event{Reason: ch.Reason}), "suspended", func(c *pki.Certificate) (bool, error) {
+	return s.change(ctx, ch, s.event(ch.By, ch.Realm, "certificate.suspended", ch.told()), func(c *pki.Certificate) (bool, error) {
 		switch c.State {
 		case pki.Suspended:
 			return false, nil
@@ -207,7 +225,7 @@ func (s *Service) Suspend(ctx context.Context, ch Changed) error {
 
 // Resume ends a suspension.
 func (s *Service) Resume(ctx context.Context, ch Changed) error {
-	return s.change(ctx, ch, s.event(ch.By, ch.Realm, "certificate.resumed", audit.Event{Reason: ch.Reason}), "resumed", func(c *pki.Certificate) (bool, error) {
+	return s.change(ctx, ch, s.event(ch.By, ch.Realm, "certificate.resumed", ch.told()), func(c *pki.Certificate) (bool, error) {
 		if c.State != pki.Suspended {
 			return false, fault.New(fault.Conflict, "certificate-other")
 		}
@@ -219,47 +237,60 @@ func (s *Service) Resume(ctx context.Context, ch Changed) error {
 	})
 }
 
+// told is what the event says beside what was changed.
+func (ch Changed) told() audit.Event {
+	return audit.Event{Reason: cmp.Or(ch.Words, ch.Reason), Organization: ch.Organization}
+}
+
 var errStale = fault.New(fault.Conflict, "stale")
 
-func (s *Service) change(ctx context.Context, ch Changed, told audit.Event, what string, do func(*pki.Certificate) (bool, error)) error {
+func (s *Service) change(ctx context.Context, ch Changed, told audit.Event, do func(*pki.Certificate) (bool, error)) error {
 	changed := false
-	write := func(tx Tx) error {
-		changed = false
-		c, err := tx.Certificate(ch.Realm, ch.ID)
-		if err != nil {
-			return err
-		}
-		if changed, err = do(&c); err != nil || !changed {
-			return err
-		}
-		tx.Bump() // a suspension that is over has to be noticed, too
-		if err := tx.UpdateCertificate(c); err != nil {
-			return err
-		}
-		told.Person, told.Organization, told.Data = c.Person, ch.Organization, facts(c)
-		told.Data["why"] = ch.Reason
-		if err := tx.Audit(told); err != nil {
-			return err
-		}
-		c.Version++
-		if s.Ended != nil && (c.State == pki.Suspended || c.State == pki.Revoked) {
-			if err := s.Ended(tx, c); err != nil {
-				return err
-			}
-		}
-		if ch.Stored == nil {
-			return nil
-		}
-		return ch.Stored(tx, c)
+	write := func(tx Tx) (err error) {
+		changed, err = s.changeIn(tx, ch, told, do)
+		return err
 	}
 	err := s.Store.Write(ctx, write)
 	for i := 0; i < 3 && errors.Is(err, errStale); i++ { // somebody changed it at the same moment: what is asked may hold still
 		err = s.Store.Write(ctx, write)
 	}
 	if err == nil && changed {
-		s.count(what)
+		s.count(strings.TrimPrefix(told.Type, "certificate."))
 	}
 	return err
+}
+
+// changeIn changes a certificate in a transaction, with the event that says so and whatever the caller adds.
+func (s *Service) changeIn(tx Tx, ch Changed, told audit.Event, do func(*pki.Certificate) (bool, error)) (bool, error) {
+	c, err := tx.Certificate(ch.Realm, ch.ID)
+	if err != nil {
+		return false, err
+	}
+	if changed, err := do(&c); err != nil || !changed {
+		return false, err
+	}
+	tx.Bump() // a suspension that is over has to be noticed, too
+	if err := tx.UpdateCertificate(c); err != nil {
+		return false, err
+	}
+	told.Person, told.Data = c.Person, facts(c)
+	told.Data["why"] = ch.Reason
+	if ch.By.Name != "" {
+		told.Data["by"] = ch.By.Name
+	}
+	if err := tx.Audit(told); err != nil {
+		return true, err
+	}
+	c.Version++
+	if s.Ended != nil && (c.State == pki.Suspended || c.State == pki.Revoked) {
+		if err := s.Ended(tx, c); err != nil {
+			return true, err
+		}
+	}
+	if ch.Stored == nil {
+		return true, nil
+	}
+	return true, ch.Stored(tx, c)
 }
 
 // orphaned is after how long a row without a certificate is one that was cut short: an issuance takes milliseconds, and

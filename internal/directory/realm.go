@@ -38,6 +38,7 @@ type Realm struct {
 // Certificates are those of devices (package certify).
 type Certificates struct {
 	Days    int    `toml:"days" json:"days"`                   // how long one holds: 730 by default, 825 at most
+	Attach  bool   `toml:"attach" json:"attach"`               // a file with a key goes with the letter, instead of a link to it
 	Publish string `toml:"publish" json:"publish"`             // http(s)://HOST, where others find CA certificates and CRLs; empty: the realm's origin
 	Renewal int    `toml:"renewal_days" json:"renewal_days"`   // before its end, from when its owner can renew one; 0: see Window
 	Overlap int    `toml:"overlap_hours" json:"overlap_hours"` // how long the old one is accepted after the new one was first shown

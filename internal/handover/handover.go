@@ -8,9 +8,12 @@
 //   - H3 Nobody who issues sees the password, unless they are the contact. Nobody who could fetch the file is shown it.
 //   - H4 A certificate that nobody can use any more is revoked: when its parcel is withdrawn, or replaced.
 //   - H5 Whatever happens is told to the person, and stands in their history with who did it and why.
+//   - H6 Nobody has more than devicesMost devices at once. Counting is the database's business: each order for somebody
+//     changes their row, so of two at once one is told to look again.
 package handover
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -18,6 +21,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -34,6 +38,9 @@ import (
 	"doorward/internal/secret"
 )
 
+// Path is where a link leads at a realm's host: this, and the link's secret.
+const Path = "/certificate-file/"
+
 // LinkLife is how long a link to a file works.
 const LinkLife = 7 * 24 * time.Hour
 
@@ -41,22 +48,27 @@ const (
 	deviceMost  = 40 // letters of a device's name
 	reasonLeast = 10
 	listed      = 50
+	devicesMost = 20 // of one person, with a certificate that lives
 )
 
 // Tx is what handing over needs of one transaction.
 type Tx interface {
+	Authorities(realm string) ([]pki.Authority, error)
 	Authority(realm, id string) (pki.Authority, error)
 	Certificate(realm, id string) (pki.Certificate, error)
+	CertificatesOf(realm, person string, limit int) ([]pki.Certificate, error)
 	Person(realm, id string) (directory.Person, error)
 	UpdatePerson(directory.Person) error
 	AddParcel(keyfile.Parcel) error
 	Parcel(realm, id string) (keyfile.Parcel, error)
 	ParcelByLink(realm string, link []byte) (keyfile.Parcel, error)
+	ParcelOf(realm, certificate string) (keyfile.Parcel, error)
 	ParcelsOf(realm, person string, limit int) ([]keyfile.Parcel, error)
 	FetchParcel(p keyfile.Parcel, at time.Time) error
 	SayParcel(p keyfile.Parcel, at time.Time) error
-	SendParcel(p keyfile.Parcel, link []byte, until time.Time) error
+	SendParcel(keyfile.Parcel) error
 	EndParcel(p keyfile.Parcel) error
+	Mail(realm, id string) (mail.Message, error)
 	Enqueue(mail.Message) error
 	Audit(audit.Event) error
 }
@@ -83,10 +95,15 @@ type Order struct {
 	Device  string // its name, as the person will read it
 	Target  keyfile.Target
 	Contact string // id of the staff member who says the password; empty: the person's own contact
-	Reason  string
+	// Language is that of the letter; empty: the person's.
+	Language string
+	Reason   string
+	// Replaces is the id of the certificate of the same device in whose place the new one comes. It is revoked in the same
+	// commit, and what travels of it ends.
+	Replaces string
 }
 
-func (o *Order) tidy() error {
+func (o *Order) tidy(languages []string) error {
 	o.Device, o.Reason = directory.Line(o.Device), directory.Line(o.Reason)
 	switch n := utf8.RuneCountInString(o.Device); {
 	case n == 0:
@@ -97,6 +114,9 @@ func (o *Order) tidy() error {
 	if utf8.RuneCountInString(o.Reason) < reasonLeast {
 		return fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
 	}
+	if o.Language != "" && !slices.Contains(languages, o.Language) {
+		return fault.New(fault.Invalid, "language-unknown").In("language")
+	}
 	target, err := keyfile.ParseTarget(string(o.Target))
 	o.Target = target
 	return err
@@ -106,16 +126,23 @@ func (o *Order) tidy() error {
 // event are one commit.
 //
 // Errors: what directory.May returns for Certify; fault.Invalid "device-missing", "device-long" (device), "reason-short"
-// (reason), "target-unknown" (target), "contact-missing", "contact-self" (contact); fault.Conflict "person-shut"; what the issuer
-// returns.
+// (reason), "target-unknown" (target), "language-unknown" (language), "contact-missing", "contact-self" (contact);
+// fault.Conflict "person-shut", "devices-many", and "stale" where the person was changed at the same moment; what the issuer
+// returns, for what is replaced too.
 func (s *Service) Send(ctx context.Context, by login.By, o Order) (p keyfile.Parcel, err error) {
 	now := s.Clock()
-	if err := o.tidy(); err != nil {
+	if err := o.tidy(by.Realm.Languages); err != nil {
 		return p, err
 	}
 	var who directory.Person
+	var old pki.Certificate
 	err = s.Store.Read(ctx, func(tx Tx) (err error) {
-		who, _, err = s.parties(tx, by, o)
+		if who, _, err = s.parties(tx, by, o); err != nil || o.Replaces == "" {
+			return err
+		}
+		if old, err = tx.Certificate(who.Realm, o.Replaces); err == nil && old.Person != who.ID {
+			err = fault.New(fault.NotFound, "not-found")
+		}
 		return err
 	})
 	if err != nil {
@@ -126,20 +153,51 @@ func (s *Service) Send(ctx context.Context, by login.By, o Order) (p keyfile.Par
 		return p, fmt.Errorf("handover: %w", err)
 	}
 	_, err = s.Issuer.Issue(ctx, certify.Order{
-		Realm: who.Realm, Person: who.ID, Organization: who.Organization, Name: o.Device, Key: key.Public(),
+		Realm: who.Realm, Person: who.ID, Organization: who.Organization, Device: old.Device, Replaces: old.ID, Name: o.Device, Key: key.Public(),
 		Requester: by.Person.ID, Approver: by.Person.ID, By: actor(by),
 		Stored: func(tx certify.Tx, c pki.Certificate) (err error) {
+			if old.ID != "" {
+				if err := s.supersede(tx, by, old, who.Organization, o.Reason); err != nil {
+					return err
+				}
+			}
 			return within(tx, func(tx Tx) error {
 				p, err = s.pack(tx, by, o, key, c, now)
 				return err
 			})
 		},
 	})
-	p.File, p.Password, p.Link = nil, nil, nil
 	if err == nil {
 		s.count("sent")
 	}
-	return p, err
+	return bare(p), err
+}
+
+// supersede ends the certificate that another one replaces, and what travels of it.
+func (s *Service) supersede(tx certify.Tx, by login.By, old pki.Certificate, organization, why string) error {
+	err := s.Issuer.RevokeIn(tx, certify.Changed{Realm: old.Realm, ID: old.ID, Reason: pki.Superseded, Words: why, Organization: organization, By: actor(by)})
+	if err != nil {
+		return err
+	}
+	return within(tx, func(tx Tx) error { return endParcel(tx, old) })
+}
+
+// endParcel ends what travels of a certificate, if anything does.
+func endParcel(tx Tx, c pki.Certificate) error {
+	p, err := tx.ParcelOf(c.Realm, c.ID)
+	if fault.Of(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.EndParcel(p)
+}
+
+// bare is a parcel without what is sealed or leads to it.
+func bare(p keyfile.Parcel) keyfile.Parcel {
+	p.File, p.Password, p.Link, p.Proof = nil, nil, nil, nil
+	return p
 }
 
 // pack makes the parcel of a certificate, and the mails and the event that go with it. Nothing but the parcel keeps the key.
@@ -168,7 +226,7 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 	p = keyfile.Parcel{
 		ID: uuid.Must(uuid.NewV7()).String(), Realm: who.Realm, Certificate: made.ID, Person: who.ID, Contact: contact.ID, Sender: by.Person.ID,
 		Target: o.Target, Device: o.Device, Year: made.NotAfter.Year(), Link: s.hash(link), Sent: 1, State: keyfile.Ready,
-		Created: now, Until: now.Add(LinkLife),
+		Created: now, Until: now.Add(LinkLife), Language: cmp.Or(o.Language, who.Language), Proof: s.proof(password),
 	}
 	if p.File, err = s.Ring.Seal(place(p, "file"), file); err != nil {
 		return p, err
@@ -176,16 +234,16 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 	if p.Password, err = s.Ring.Seal(place(p, "password"), []byte(password)); err != nil {
 		return p, err
 	}
-	if who.Contact != contact.ID {
-		who.Contact = contact.ID
-		if err := tx.UpdatePerson(who); err != nil {
-			return p, err
-		}
+	who.Contact = contact.ID
+	if err := tx.UpdatePerson(who); err != nil { // also where nothing changes: H6
+		return p, err
 	}
+	letter := s.letter(by, who, contact, p, link, now)
+	p.Letter = letter.ID
 	if err := tx.AddParcel(p); err != nil {
 		return p, err
 	}
-	if err := tx.Enqueue(s.letter(by, who, contact, p, link, now)); err != nil {
+	if err := tx.Enqueue(letter); err != nil {
 		return p, err
 	}
 	if err := tx.Enqueue(by.NoticeTo(contact, now, "certificate-contact", facts(who, contact, p))); err != nil {
@@ -195,7 +253,7 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 }
 
 func actor(by login.By) certify.Actor {
-	return certify.Actor{ID: by.Person.ID, Session: by.Session.ID, Network: by.Network, Browser: by.Agent}
+	return certify.Actor{ID: by.Person.ID, Name: by.Person.Name, Session: by.Session.ID, Network: by.Network, Browser: by.Agent}
 }
 
 // within lets the commit of a certificate carry what belongs to its parcel: the store's transaction is both.
@@ -218,6 +276,9 @@ func (s *Service) parties(tx Tx, by login.By, o Order) (who, contact directory.P
 	if who.State.Shut() {
 		return who, contact, fault.New(fault.Conflict, "person-shut")
 	}
+	if err = s.room(tx, who, o); err != nil {
+		return who, contact, err
+	}
 	id := o.Contact
 	if id == "" {
 		id = who.Contact
@@ -226,7 +287,7 @@ func (s *Service) parties(tx Tx, by login.By, o Order) (who, contact directory.P
 		return who, contact, fault.New(fault.Invalid, "contact-missing").In("contact")
 	}
 	contact, err = tx.Person(who.Realm, id)
-	if fault.Of(err, fault.NotFound) || err == nil && (!contact.Role.Staff() || contact.Role == directory.Auditor || contact.State != directory.Active) {
+	if fault.Of(err, fault.NotFound) || err == nil && !CanSay(contact) {
 		return who, contact, fault.New(fault.Invalid, "contact-missing").In("contact")
 	}
 	if contact.ID == who.ID {
@@ -235,15 +296,41 @@ func (s *Service) parties(tx Tx, by login.By, o Order) (who, contact directory.P
 	return who, contact, err
 }
 
+// CanSay reports whether somebody can be the contact who says a password: staff who work with people.
+func CanSay(p directory.Person) bool {
+	return p.Role.Staff() && p.Role != directory.Auditor && p.State == directory.Active
+}
+
+// room fails with fault.Conflict "devices-many" where somebody has as many devices as anybody may have.
+func (s *Service) room(tx Tx, who directory.Person, o Order) error {
+	all, err := tx.CertificatesOf(who.Realm, who.ID, 0)
+	if err != nil {
+		return err
+	}
+	now, devices := s.Clock(), map[string]bool{}
+	for _, c := range all {
+		if state := c.Standing(now); c.ID != o.Replaces && (state == pki.Issued || state == pki.Active || state == pki.Suspended) {
+			devices[c.Device] = true
+		}
+	}
+	if o.Replaces == "" && len(devices) >= devicesMost {
+		return fault.New(fault.Conflict, "devices-many", "max", devicesMost)
+	}
+	return nil
+}
+
 func place(p keyfile.Parcel, column string) secret.Place {
 	return secret.Place{Table: "parcel", Column: column, Row: p.ID}
 }
 
 func (s *Service) hash(link string) []byte { return s.Ring.Hash("parcel-link", link) }
 
+// proof is what is kept of a password that was said: enough to know it again, of no use to open a file.
+func (s *Service) proof(password string) []byte { return s.Ring.Hash("parcel-password", password) }
+
 func (s *Service) count(what string) {
 	if s.Count != nil {
-		s.Count("doorward_parcels_total", "event", what)
+		s.Count("parcel", "event", what)
 	}
 }
 
@@ -259,7 +346,8 @@ func facts(who, contact directory.Person, p keyfile.Parcel) map[string]string {
 // letter is the mail with the link. The password is in no mail.
 func (s *Service) letter(by login.By, who, contact directory.Person, p keyfile.Parcel, link string, now time.Time) mail.Message {
 	args := facts(who, contact, p)
-	args["link"] = by.Realm.Origin + "/certificate/" + link
+	args["link"] = by.Realm.Origin + Path + link
 	args["until"] = p.Until.UTC().Format(time.RFC3339)
+	who.Language = p.Language
 	return by.NoticeTo(who, now, "certificate-file", args)
 }

@@ -125,7 +125,7 @@ func (d *desk) link() string {
 			newest = m
 		}
 	}
-	_, link, ok := strings.Cut(newest.Args["link"], "/certificate/")
+	_, link, ok := strings.Cut(newest.Args["link"], handover.Path)
 	if !ok {
 		d.t.Fatalf("no link was mailed: %+v", newest)
 	}
@@ -360,10 +360,10 @@ func TestREQ_A16_LinksEndAndParcelsAreWithdrawn(t *testing.T) {
 				t.Errorf("%q: %v", bad, err)
 			}
 		}
-		if _, err := d.Withdraw(ctx, d.as(d.ben), p.ID, "no"); code(err) != "reason-short" {
+		if _, err := d.Revoke(ctx, d.as(d.ben), p.Certificate, pki.Cessation, "no"); code(err) != "reason-short" {
 			t.Error(err)
 		}
-		_, err = d.Withdraw(ctx, d.as(d.ben), p.ID, "sent to the wrong device")
+		_, err = d.Revoke(ctx, d.as(d.ben), p.Certificate, pki.Cessation, "sent to the wrong device")
 		d.must(err)
 		if s, c := d.stored(p.ID), d.certificate(p.Certificate); s.State != keyfile.Ended || len(s.File)+len(s.Password) != 0 || c.State != pki.Revoked {
 			t.Errorf("%+v %s", s, c.State)
@@ -384,7 +384,7 @@ func TestREQ_A16_LinksEndAndParcelsAreWithdrawn(t *testing.T) {
 		if _, _, err := d.Fetch(ctx, caller, d.link()); code(err) != "parcel-ended" {
 			t.Errorf("revoked elsewhere: %v", err)
 		}
-		_, err = d.Withdraw(ctx, d.as(d.ben), p.ID, "it was revoked before")
+		_, err = d.Revoke(ctx, d.as(d.ben), p.Certificate, pki.Cessation, "it was revoked before")
 		d.must(err)
 		if s := d.stored(p.ID); s.State != keyfile.Ended || len(s.File) != 0 {
 			t.Errorf("%+v", s)

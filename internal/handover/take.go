@@ -2,17 +2,12 @@ package handover
 
 import (
 	"context"
-	"slices"
-	"time"
-	"unicode/utf8"
 
 	"doorward/internal/audit"
-	"doorward/internal/certify"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/keyfile"
 	"doorward/internal/login"
-	"doorward/internal/pki"
 	"doorward/internal/secret"
 )
 
@@ -37,7 +32,7 @@ type File struct {
 func (s *Service) Peek(ctx context.Context, realm, link string) (w Waiting, err error) {
 	err = s.Store.Read(ctx, func(tx Tx) error {
 		w, err = s.waiting(tx, realm, link)
-		w.Parcel.File, w.Parcel.Password = nil, nil
+		w.Parcel = bare(w.Parcel)
 		return err
 	})
 	return w, err
@@ -109,7 +104,7 @@ func (s *Service) Fetch(ctx context.Context, c login.Caller, link string) (f Fil
 		return tx.Enqueue(login.Notice(realm.Realm, w.Person, w.Person, "certificate-fetched", now, c.Network, c.Agent,
 			map[string]string{"certificate": p.Device}))
 	})
-	w.Parcel.File, w.Parcel.Password = nil, nil
+	w.Parcel = bare(w.Parcel)
 	if err != nil {
 		return File{}, w, err
 	}
@@ -149,12 +144,11 @@ func (s *Service) Say(ctx context.Context, by login.By, id string) (password sec
 		password = secret.Text(plain)
 		return tx.Audit(by.EventAbout(who, now, "certificate.password-said", "", history(p)))
 	})
-	p.File, p.Password = nil, nil
 	if err != nil {
-		return "", p, err
+		return "", bare(p), err
 	}
 	s.count("said")
-	return password, p, nil
+	return password, bare(p), nil
 }
 
 // parcel loads a parcel and its person, and asks whether the actor may do the act to them.
@@ -172,7 +166,7 @@ func (s *Service) parcel(tx Tx, by login.By, act directory.Act, id string) (p ke
 }
 
 // Resend mails a new link to the same file, and the old one dies. Errors: what directory.May returns; fault.Expired
-// "parcel-fetched", "parcel-ended"; fault.Throttled "too-many-links" after five.
+// "parcel-fetched", "parcel-attached", "parcel-ended"; fault.Throttled "links-many" after five.
 func (s *Service) Resend(ctx context.Context, by login.By, id string) (p keyfile.Parcel, err error) {
 	now := s.Clock()
 	err = s.Store.Write(ctx, func(tx Tx) error {
@@ -183,93 +177,29 @@ func (s *Service) Resend(ctx context.Context, by login.By, id string) (p keyfile
 		switch {
 		case p.State == keyfile.Fetched:
 			return fault.New(fault.Expired, "parcel-fetched")
+		case p.State == keyfile.Attached:
+			return fault.New(fault.Expired, "parcel-attached")
 		case p.State != keyfile.Ready:
 			return fault.New(fault.Expired, "parcel-ended")
 		case p.Sent >= linksMost:
-			return fault.New(fault.Throttled, "too-many-links")
+			return fault.New(fault.Throttled, "links-many", "max", linksMost)
 		}
 		if contact, err = tx.Person(p.Realm, p.Contact); err != nil {
 			return err
 		}
 		link := secret.Typed()
-		p.Until = now.Add(LinkLife)
-		if err := tx.SendParcel(p, s.hash(link), p.Until); err != nil {
+		p.Link, p.Until = s.hash(link), now.Add(LinkLife)
+		letter := s.letter(by, who, contact, p, link, now)
+		p.Letter = letter.ID
+		if err := tx.SendParcel(p); err != nil {
 			return err
 		}
-		if err := tx.Enqueue(s.letter(by, who, contact, p, link, now)); err != nil {
+		if err := tx.Enqueue(letter); err != nil {
 			return err
 		}
 		return tx.Audit(by.EventAbout(who, now, "certificate.sent", "again", history(p)))
 	})
-	p.File, p.Password = nil, nil
-	return p, err
+	return bare(p), err
 }
 
 const linksMost = 5
-
-// Withdraw ends a parcel and revokes its certificate, whether the file was fetched or not: one commit. Errors: what
-// directory.May returns, fault.Invalid "reason-short" (reason); fault.Conflict "stale"; what the issuer returns.
-func (s *Service) Withdraw(ctx context.Context, by login.By, id, reason string) (p keyfile.Parcel, err error) {
-	now := s.Clock()
-	if reason = directory.Line(reason); utf8.RuneCountInString(reason) < reasonLeast {
-		return p, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
-	}
-	var who directory.Person
-	err = s.Store.Read(ctx, func(tx Tx) (err error) {
-		p, who, err = s.parcel(tx, by, directory.Certify, id)
-		return err
-	})
-	if err != nil {
-		return p, err
-	}
-	done := false
-	end := func(tx Tx) (err error) {
-		done = true
-		if p, who, err = s.parcel(tx, by, directory.Certify, id); err != nil {
-			return err
-		}
-		if err := tx.EndParcel(p); err != nil {
-			return err
-		}
-		args := map[string]string{"certificate": p.Device}
-		if err := tx.Enqueue(by.NoticeTo(who, now, "certificate-withdrawn", args)); err != nil {
-			return err
-		}
-		return tx.Audit(by.EventAbout(who, now, "certificate.withdrawn", reason, history(p)))
-	}
-	err = s.Issuer.Revoke(ctx, certify.Changed{
-		Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, Organization: who.Organization, By: actor(by),
-		Stored: func(tx certify.Tx, _ pki.Certificate) error { return within(tx, end) },
-	})
-	if err == nil && !done { // it was revoked before, and what travels is worth nothing: that it ends is all that is left
-		err = s.Store.Write(ctx, end)
-	}
-	p.File, p.Password, p.Link = nil, nil, nil
-	if err == nil {
-		s.count("withdrawn")
-	}
-	return p, err
-}
-
-// Of returns what travels or travelled to a person, newest first, without what is sealed. Errors: what directory.May returns.
-func (s *Service) Of(ctx context.Context, by login.By, person string) (all []keyfile.Parcel, err error) {
-	err = s.Store.Read(ctx, func(tx Tx) error {
-		who, err := tx.Person(by.Person.Realm, person)
-		if err != nil {
-			return err
-		}
-		if err := directory.May(by.Person, directory.SeeHistory, who); err != nil {
-			return err
-		}
-		all, err = tx.ParcelsOf(who.Realm, who.ID, listed)
-		all = slices.DeleteFunc(all, keyfile.Parcel.Own)
-		return err
-	})
-	for i := range all {
-		all[i].File, all[i].Password, all[i].Link = nil, nil, nil
-	}
-	return all, err
-}
-
-// Late reports whether a parcel's link has ended without anybody fetching the file.
-func Late(p keyfile.Parcel, now time.Time) bool { return p.State == keyfile.Ready && !p.Open(now) }

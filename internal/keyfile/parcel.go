@@ -5,12 +5,13 @@ import "time"
 // State is where a parcel stands.
 type State string
 
-// The states. Ready: the file waits to be fetched. Fetched: its owner has it, nobody else can. Ended: it was withdrawn, or
-// nobody came in time.
+// The states. Ready: the file waits to be fetched. Attached: it left with the letter, and is not here any more. Fetched: its
+// owner has it, nobody else can. Ended: it was withdrawn, or nobody came in time.
 const (
-	Ready   State = "ready"
-	Fetched State = "fetched"
-	Ended   State = "ended"
+	Ready    State = "ready"
+	Attached State = "attached"
+	Fetched  State = "fetched"
+	Ended    State = "ended"
 )
 
 // Parcel is a file with a key on its way to its owner, and the file's password on its way to their contact. The two never
@@ -35,6 +36,9 @@ type Parcel struct {
 	Until       time.Time // the link's end; the file goes with it
 	Fetched     time.Time
 	Said        time.Time // when the contact was shown the password
+	Language    string    // of its letters; empty: the person's
+	Letter      string    // id of the newest letter in which it left
+	Proof       []byte    // keyed hash of the password: whoever knows it was told it
 	Version     int64
 }
 

@@ -47,6 +47,8 @@ var templates = map[string]shape{
 	"certificate-withdrawn": {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
 	"certificate-renewed":   {Notice: true, Facts: []string{"certificate", "until", "who", "when", "where"}, Why: "safety"},
 	"certificate-ending":    {To: "/account/certificates", Facts: []string{"certificate", "until"}, Why: "safety"},
+	"certificate-held":      {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
+	"certificate-resumed":   {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
 	"certificate-contact":   {To: "/console/people", Facts: []string{"person", "certificate", "who", "when"}, Why: "console"},
 
 	"request-asked":        {To: "/help/requests", Facts: []string{"number", "about", "when", "where"}, Why: "asked-help"},

@@ -18,6 +18,7 @@ import (
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
 	"doorward/internal/login"
+	"doorward/internal/pki"
 	"doorward/internal/rig"
 	"doorward/internal/rig/walker"
 	"doorward/internal/secret"
@@ -34,6 +35,7 @@ type town struct {
 	linkB                             string
 	requestsB                         map[string]string // id of a request about each person of B
 	callsB                            map[string]string // id of an activation of each
+	certificatesB                     map[string]string // id of a certificate of each
 }
 
 func newTown(t *testing.T, s *sqlstore.Store) *town {
@@ -69,6 +71,15 @@ func newTown(t *testing.T, s *sqlstore.Store) *town {
 	w.callsB = map[string]string{}
 	for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
 		w.callsB[p.ID] = w.waits(p)
+	}
+	w.certificatesB = map[string]string{}
+	for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
+		c := pki.Certificate{
+			ID: "certificate-" + p.ID, Realm: p.Realm, Person: p.ID, Device: "device-" + p.ID, Name: "Birkenfeld laptop", Issuer: "issuer", Serial: p.ID, Key: p.ID,
+			State: pki.Issued, Created: w.Clock.Now(), NotBefore: w.Clock.Now(), NotAfter: w.Clock.Now().AddDate(2, 0, 0),
+		}
+		w.Write(func(tx *sqlstore.Tx) error { return tx.AddCertificate(c) })
+		w.certificatesB[p.ID] = c.ID
 	}
 	return w
 }
@@ -132,6 +143,11 @@ func (w *town) about() string {
 				return err
 			}
 			fmt.Fprintf(&b, " %s %s %d %d;", c.ID, c.State, c.Tries, c.Version)
+			h, err := tx.Certificate(w.Realm.ID, w.certificatesB[id])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %s %s %d;", h.ID, h.State, h.Version)
 			for _, kind := range []authn.Kind{authn.Invite, authn.Mail} {
 				links, err := tx.OneTimes(w.Realm.ID, id, kind)
 				if err != nil {
@@ -157,7 +173,7 @@ func (w *town) values(t *testing.T) []map[string]string {
 		out = nil
 		for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
 			v := map[string]string{
-				"person": p.ID, "organization": p.Organization, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "ticket": "none", "purpose": "set-up",
+				"person": p.ID, "organization": p.Organization, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "certificate": w.certificatesB[p.ID], "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "ticket": "none", "purpose": "set-up",
 				"name": "none", "outcome": "allowed", "authority": "none", "part": "1", "query": "none", "platform": "ios", "room": "signin", "page": "none", "sample": "none", "topic": "none", "guide": "none", "app": "microsoft", "slug": "none", "receipt": "none", "store": "ios", "number": "1",
 			}
 			creds, err := tx.Credentials(p.Realm, p.ID)
@@ -243,7 +259,7 @@ func (w *town) ask(c *walker.Client, method, path string) (*walker.Page, error) 
 	return c.Submit(&walker.Form{Action: rig.Origin + path, Method: method, Values: url.Values{
 		"name": {"Taken over"}, "reason": {"because it has to be"}, "reason-refuse": {"because it has to be"}, "reason-answer": {"because it has to be"}, "version": {"0"},
 		"kinds": {"totp"}, "channel": {"phone"}, "rule": {"call-back"}, "result-call-back": {"passed"}, "note-call-back": {"called"}, "confirm": {"yes"}, "password": {rig.Password}, "code": {"123456"}, "kind": {"password"}, "topic": {"news"},
-		"typed": {"Moritz Birkenfeld"}, "role": {"administrator"}, "language": {"en"}, "zone": {"UTC"}, "phone": {"+41 44 555 01 42"},
+		"device": {"Laptop"}, "target": {"windows"}, "contact": {w.agent.Is.ID}, "why": {"cessation"}, "typed": {"Moritz Birkenfeld"}, "role": {"administrator"}, "language": {"en"}, "zone": {"UTC"}, "phone": {"+41 44 555 01 42"},
 	}})
 }
 

@@ -40,8 +40,12 @@ var acts = map[string]directory.Act{
 	"POST /console/people/{person}/exempt":        directory.Exempt,
 	"POST /console/people/{person}/exempt/second": directory.Exempt,
 	"POST /console/people/{person}/exempt/end":    directory.ResetFactor,
-	"GET /console/people/{person}/delete":         directory.Delete,
-	"POST /console/people/{person}/delete":        directory.Delete,
+
+	"GET /console/people/{person}/certificates/issue":  directory.Certify,
+	"POST /console/people/{person}/certificates/issue": directory.Certify,
+
+	"GET /console/people/{person}/delete":  directory.Delete,
+	"POST /console/people/{person}/delete": directory.Delete,
 }
 
 // always are pages that whoever may do the act gets whatever state the person is in.

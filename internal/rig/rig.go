@@ -32,6 +32,7 @@ import (
 	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
 	"doorward/internal/forwardauth"
+	"doorward/internal/handover"
 	"doorward/internal/login"
 	"doorward/internal/oidc"
 	"doorward/internal/renewal"
@@ -70,6 +71,7 @@ type Rig struct {
 	Calls     *calls.Desk
 	Certs     *authority.Service
 	Renewals  *renewal.Service
+	Parcels   *handover.Service
 	Rollouts  *rollout.Service
 	Exempts   *breakglass.Service
 	Provider  *oidc.Provider
@@ -192,6 +194,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 		Ended: renewal.EndSessions(r.Clock.Now),
 	}
 	r.Renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](store), Issuer: r.Certs, Ring: ring, Clock: r.Clock.Now}
+	r.Parcels = &handover.Service{Store: sqlstore.For[handover.Tx](store), Issuer: r.Certs, Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 	r.Rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](store), Clock: r.Clock.Now}
 	r.Exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](store), Clock: r.Clock.Now,
 		Rules: func(_ string, p directory.Person, o directory.Organization) (authn.Rules, error) {
@@ -242,7 +245,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
 	}, Exempts: r.Exempts, Rollouts: r.Rollouts}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

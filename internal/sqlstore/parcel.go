@@ -10,11 +10,11 @@ import (
 // took before. Of many who take it at once one does. What nobody fetched in time is emptied by the sweep.
 
 const parcelColumns = `id, realm, certificate, person, contact, sender, target, device, year, file, password, link, sent, state, created, until,
-	fetched, said, version`
+	fetched, said, language, letter, proof, version`
 
 var (
 	insertParcel = statement(`INSERT INTO parcel (` + parcelColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT DO NOTHING`)
 	selectParcel       = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND id = $2`)
 	selectParcelByLink = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND link = $2`)
 	selectParcelsOf    = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND person = $2 ORDER BY id DESC LIMIT $3`)
@@ -22,8 +22,8 @@ var (
 		WHERE realm = $1 AND id = $2 AND state = 'ready' AND until > $3 AND version = $4`)
 	sayParcel = statement(`UPDATE parcel SET password = NULL, said = $3, version = version + 1
 		WHERE realm = $1 AND id = $2 AND password IS NOT NULL AND version = $4`)
-	sendParcel = statement(`UPDATE parcel SET link = $3, sent = sent + 1, until = $4, version = version + 1
-		WHERE realm = $1 AND id = $2 AND state = 'ready' AND version = $5`)
+	sendParcel = statement(`UPDATE parcel SET link = $3, sent = sent + 1, until = $4, letter = $5, version = version + 1
+		WHERE realm = $1 AND id = $2 AND state = 'ready' AND version = $6`)
 	endParcel = statement(`UPDATE parcel SET file = NULL, password = NULL, state = CASE WHEN state = 'ready' THEN 'ended' ELSE state END,
 		version = version + 1 WHERE realm = $1 AND id = $2 AND version = $3`)
 	selectParcelOf = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND certificate = $2`)
@@ -34,14 +34,14 @@ var (
 
 func scanParcel(_ *Tx, r row) (p keyfile.Parcel, err error) {
 	err = r.Scan(&p.ID, &p.Realm, &p.Certificate, &p.Person, &p.Contact, &p.Sender, &p.Target, &p.Device, &p.Year, &p.File, &p.Password, &p.Link,
-		&p.Sent, &p.State, stamp{&p.Created}, stamp{&p.Until}, stamp{&p.Fetched}, stamp{&p.Said}, &p.Version)
+		&p.Sent, &p.State, stamp{&p.Created}, stamp{&p.Until}, stamp{&p.Fetched}, stamp{&p.Said}, &p.Language, &p.Letter, &p.Proof, &p.Version)
 	return p, err
 }
 
 // AddParcel adds a parcel. It fails with fault.Exists where the certificate travels already.
 func (t *Tx) AddParcel(p keyfile.Parcel) error {
 	return t.insert(insertParcel, p.ID, p.Realm, p.Certificate, p.Person, p.Contact, p.Sender, p.Target, p.Device, p.Year, p.File, p.Password, p.Link,
-		p.Sent, p.State, millis(p.Created), millis(p.Until), millis(p.Fetched), millis(p.Said), p.Version)
+		p.Sent, p.State, millis(p.Created), millis(p.Until), millis(p.Fetched), millis(p.Said), p.Language, p.Letter, p.Proof, p.Version)
 }
 
 // Parcel finds a parcel of a realm.
@@ -81,9 +81,9 @@ func (t *Tx) SayParcel(p keyfile.Parcel, at time.Time) error {
 	return t.update(existsParcel, p.ID, sayParcel, p.Realm, p.ID, millis(at), p.Version)
 }
 
-// SendParcel gives the parcel another link, which makes the one before worthless.
-func (t *Tx) SendParcel(p keyfile.Parcel, link []byte, until time.Time) error {
-	return t.update(existsParcel, p.ID, sendParcel, p.Realm, p.ID, link, millis(until), p.Version)
+// SendParcel gives the parcel another link, which makes the one before worthless: Link, Until and Letter are stored.
+func (t *Tx) SendParcel(p keyfile.Parcel) error {
+	return t.update(existsParcel, p.ID, sendParcel, p.Realm, p.ID, p.Link, millis(p.Until), p.Letter, p.Version)
 }
 
 // EndParcel empties a parcel: nobody fetches it or is shown its password any more.

@@ -32,6 +32,9 @@ func HappeningOf(e audit.Event, person string) Happening {
 		ID: e.ID, Type: e.Type, Kind: authn.Kind(e.Data["kind"]), Name: e.Data["name"], Reason: e.Reason, Code: e.Data["code"], Number: e.Data["number"],
 		At: e.At, Browser: e.Browser, Network: e.Network,
 	}
+	if h.Name == "" {
+		h.Name = e.Data["device"]
+	}
 	if e.Actor != person {
 		h.By = e.Data["by"]
 	}
@@ -47,6 +50,11 @@ func HappeningOf(e audit.Event, person string) Happening {
 		h.Tone, h.Icon = "bad", "block"
 	case area == "credential" && h.Kind == authn.Password || area == "password" || e.Type == "evidence.shown" && h.Kind == authn.Password:
 		h.Icon = "key"
+	case area == "certificate":
+		h.Icon = "certificate"
+		if e.Type == "certificate.twice" {
+			h.Tone, h.Icon = "bad", "alert"
+		}
 	case area == "credential" || area == "evidence":
 		h.Icon = "phone"
 	case area == "invitation" || area == "mail":

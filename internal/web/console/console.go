@@ -11,6 +11,7 @@ import (
 	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/directory"
+	"doorward/internal/handover"
 	"doorward/internal/login"
 	"doorward/internal/rollout"
 	"doorward/internal/roster"
@@ -33,6 +34,7 @@ type Door struct {
 	Calls    *calls.Desk
 	Rollouts *rollout.Service
 	Exempts  *breakglass.Service
+	Parcels  *handover.Service
 }
 
 // Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
@@ -81,6 +83,20 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/calls/{call}/code":    d.enterCode,
 		"POST /console/people/{person}/calls/{call}/confirm": d.confirmCall,
 		"POST /console/people/{person}/calls/{call}/reject":  d.rejectCall,
+
+		"GET /console/people/{person}/certificates/issue":                   d.issuePage,
+		"POST /console/people/{person}/certificates/issue":                  d.issue,
+		"GET /console/people/{person}/certificates/{certificate}":           d.certificatePage,
+		"POST /console/people/{person}/certificates/{certificate}/password": d.say,
+		"POST /console/people/{person}/certificates/{certificate}/resend":   d.resendFile,
+		"GET /console/people/{person}/certificates/{certificate}/replace":   d.issuePage,
+		"POST /console/people/{person}/certificates/{certificate}/replace":  d.issue,
+		"GET /console/people/{person}/certificates/{certificate}/revoke":    d.endPage("revoke"),
+		"POST /console/people/{person}/certificates/{certificate}/revoke":   d.end("revoke"),
+		"GET /console/people/{person}/certificates/{certificate}/hold":      d.endPage("hold"),
+		"POST /console/people/{person}/certificates/{certificate}/hold":     d.end("hold"),
+		"GET /console/people/{person}/certificates/{certificate}/resume":    d.endPage("resume"),
+		"POST /console/people/{person}/certificates/{certificate}/resume":   d.end("resume"),
 
 		"GET /console/organizations":                         d.organizations,
 		"GET /console/organizations/add":                     d.organizationFormPage,

@@ -10,6 +10,7 @@ import (
 	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/directory"
+	"doorward/internal/handover"
 	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 	"doorward/internal/mail"
@@ -61,6 +62,9 @@ type PersonPage struct {
 	Exempt    ExemptItem // zero: none
 	MayExempt bool
 
+	Certificates []handover.Held
+	MayIssue     bool
+
 	MayEdit    bool
 	MayDelete  bool
 	MayRole    bool
@@ -77,8 +81,9 @@ var personPage = web.Define(Pages, "person", web.Console,
 		Mails:   []mail.Message{{ID: "1", Template: "invitation", State: mail.Sent, Created: sampleTime, Done: sampleTime}, {ID: "2", Template: "invitation", State: mail.Failed, Created: sampleTime, LastError: "550 no such mailbox"}},
 		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
 	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
-		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, MayEdit: true, MayDelete: true, MayRole: true, Phone: "+41445550142", PhoneSince: sampleTime.AddDate(0, 0, -2), Zone: "Europe/Lisbon", Contact: "Hana Operator", Failures: sampleTimeline[1:2], History: sampleTimeline}),
-	web.Sample("veiled", PersonPage{View: sampleView, Veiled: true, Row: sampleVeiled, Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
+		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, MayEdit: true, MayDelete: true, MayRole: true, MayIssue: true, Certificates: []handover.Held{sampleHeldCert, sampleStand(handover.InUse, nil).Held}, Phone: "+41445550142", PhoneSince: sampleTime.AddDate(0, 0, -2), Zone: "Europe/Lisbon", Contact: "Hana Operator", Failures: sampleTimeline[1:2], History: sampleTimeline}),
+	web.Sample("no certificate yet", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true, State: directory.Active, Held: sampleHeld, MayIssue: true}),
+	web.Sample("veiled", PersonPage{View: sampleView, Certificates: []handover.Held{{Stand: handover.Fetched, Certificate: sampleHeldCert.Certificate}}, Veiled: true, Row: sampleVeiled, Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: []Holding{{Kind: authn.Password, Added: sampleTime}, {Kind: authn.TOTP, Added: sampleTime}}, Phone: "••• 42", PhoneSince: sampleTime.AddDate(-1, 0, 0), Advice: admin.AdviceNothing, MayReset: true}),
 	web.Sample("being helped", PersonPage{View: sampleView, Waiting: []calls.Call{sampleCall(nil).Call}, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Live: sampleRequest, Advice: admin.AdviceRequest, MayReset: true, MayDisable: true, History: sampleTimeline}),
@@ -127,6 +132,13 @@ func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error
 		}
 		p.Exempt = ExemptItem{Given: breakglass.Given{Exemption: c.Exemption, Who: one.Person}, MaySecond: c.MaySecond, MayEnd: c.MayEnd}
 		p.MayExempt = len(c.Kinds) > 0
+	}
+	if one.MayHistory {
+		desk, err := d.certificates(r, by, one)
+		if err != nil {
+			return err
+		}
+		p.Certificates, p.MayIssue = desk.Held, desk.MayIssue
 	}
 	p.Back = "/console/people"
 	if by.Person.Role.Staff() && one.MayHistory {

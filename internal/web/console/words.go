@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"doorward/internal/admin"
+	"doorward/internal/handover"
 	"doorward/internal/helpdesk"
 	"doorward/internal/mail"
 	"doorward/internal/web"
@@ -44,9 +45,45 @@ func (p PersonPage) Pill(s Status) Pill { return pill(&p.View, s) }
 func (p PersonPage) Second(r Row) []string { return second(&p.View, r) }
 
 // Delivery is the state of a mail in words.
-func (p PersonPage) Delivery(m mail.Message) Pill {
+func (p PersonPage) Delivery(m mail.Message) Pill { return delivery(&p.View, m) }
+
+func delivery(v *web.View, m mail.Message) Pill {
 	tone := map[mail.State]string{mail.Sent: "ok", mail.Waiting: "info", mail.Failed: "bad"}[m.State]
-	return Pill{tone, p.T("console.delivery." + string(m.State))}
+	return Pill{tone, v.T("console.delivery." + string(m.State))}
+}
+
+// certificateState is how a certificate stands, in words.
+func certificateState(v *web.View, s handover.Stand) Pill {
+	tone := map[handover.Stand]string{
+		handover.Sent: "info", handover.Late: "warn", handover.Left: "info", handover.Fetched: "info", handover.InUse: "ok", handover.OnHold: "warn",
+	}[s]
+	return Pill{tone, v.T("console.certificate.stand-" + string(s))}
+}
+
+// CertificateState is how one of the person's certificates stands.
+func (p PersonPage) CertificateState(s handover.Stand) Pill { return certificateState(&p.View, s) }
+
+// State is how the certificate stands.
+func (p CertificatePage) State() Pill { return certificateState(&p.View, p.Stand) }
+
+// Delivery is the state of the letter in words.
+func (p CertificatePage) Delivery() Pill { return delivery(&p.View, p.Letter) }
+
+// Delayed says that the letter could not be handed over yet, or never will be.
+func (p CertificatePage) Delayed() bool {
+	return p.Letter.State == mail.Failed || p.Letter.State == mail.Waiting && p.Letter.Attempts > 0
+}
+
+// Fingerprint is the SHA-256 of the certificate as people compare it: pairs, and a blank behind every fourth.
+func (p CertificatePage) Fingerprint() string {
+	var b strings.Builder
+	for i := 0; i+8 <= len(p.Certificate.SHA256); i += 8 {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(p.Certificate.SHA256[i : i+8])
+	}
+	return b.String()
 }
 
 // lost names what a request is about: the kinds, or everything; what the form said where nobody has named it.
