@@ -386,7 +386,7 @@ func (k *helped) delivered(after string) {
 		}
 		// What the dead node had in hand is taken up once it is clear that nobody sends it any more.
 		if !waited && time.Since(begun) > 3*time.Second {
-			k.site.advance(21 * time.Minute)
+			k.site.advance(time.Minute) // SEC H-7
 			waited, k.late = true, k.late+1
 		}
 		if time.Since(begun) > time.Minute {

@@ -83,6 +83,9 @@ func (h *house) work(ctx context.Context, sender mail.Sender) (wait func() error
 	}
 	h.stops = append(h.stops, h.store.Watch(func() { runner.Wake("farewells"); runner.Wake("certificates") }))
 	worker := &mail.Worker{Store: sqlstore.For[mail.Tx](h.store), Sender: sender, Clock: h.clock, From: h.conf.Mail.From, Ring: h.ring, Count: h.metrics.Count}
+	if smtp, ok := sender.(*mail.SMTP); ok {
+		worker.Within = smtp.Limit()
+	}
 	var running sync.WaitGroup
 	running.Go(func() { h.deliver(ctx, worker) })
 	running.Go(func() { h.place(ctx, func() { runner.Wake("audit") }) })

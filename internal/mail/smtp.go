@@ -66,7 +66,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 		c.Helo = "localhost"
 	}
 	if c.Seconds == 0 {
-		c.Seconds = 60
+		c.Seconds = int(Within / time.Second)
 	}
 	s := &SMTP{c: c, timeout: time.Duration(c.Seconds) * time.Second}
 	switch {
@@ -106,6 +106,9 @@ func loopbackName(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.IsLoopback()
 }
+
+// Limit is how long one delivery may take, for Worker.Within.
+func (s *SMTP) Limit() time.Duration { return s.timeout }
 
 // Send implements Sender.
 func (s *SMTP) Send(ctx context.Context, c Composed) error {

@@ -15,8 +15,10 @@ import (
 )
 
 // Rules of delivery:
-//   - At least once: a message is finished only after the next hop took it. A worker that dies in between sends it
-//     again under the same Message-ID.
+//   - At least once: a message is finished only after the next hop took it. A worker that dies in between has it sent
+//     again, under the same Message-ID.
+//   - A worker has one message in hand, for as long as one may take and a little longer: what a dead node held leaves
+//     within the minute (SEC H-7), and nobody takes from a living one what it is still sending.
 //   - Retries after 1, 5, 15 minutes, 1 hour, then every 4 hours; given up after 3 days, or at once when the next hop
 //     says that it never will. Giving up is audited and shows in the console.
 //   - A decoy goes the whole way but the network, so that neither rows nor times tell a stranger whether an address is known.
@@ -24,9 +26,9 @@ import (
 
 // Limits of delivery.
 const (
-	GiveUp    = 72 * time.Hour
-	claimSize = 10
-	claimFor  = 20 * time.Minute // longer than a batch can take, see SMTPConfig.Seconds
+	GiveUp = 72 * time.Hour
+	Within = 30 * time.Second // for one message, from the greeting of the next hop to its word that it has it
+	margin = 10 * time.Second // to store what became of it, and for clocks of nodes that differ
 )
 
 var backoff = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour}
@@ -53,6 +55,7 @@ type Worker struct {
 	Sender Sender
 	Clock  func() time.Time
 	From   string                                // sender's address for every realm; the realm's desk when empty
+	Within time.Duration                         // how long one message may take; Within when zero
 	Ring   *secret.Ring                          // makes the links of "this was not me"
 	Count  func(metric string, labels ...string) // "mail" with result and template; nil for none
 }
@@ -61,51 +64,31 @@ type Worker struct {
 // or the context's; a mail that does not go out is no error, it stands in its row. When the next hop itself fails, the
 // rest waits for the next call.
 func (w *Worker) Deliver(ctx context.Context) (handled int, err error) {
-	for {
-		n, stop, err := w.batch(ctx)
-		handled += n
-		if err != nil || stop || n == 0 {
+	for ctx.Err() == nil {
+		now, lease := w.Clock(), w.within()+margin
+		var claimed []Message
+		if err := w.Store.Write(ctx, func(tx Tx) (err error) {
+			claimed, err = tx.ClaimMail(now, lease, 1)
+			return err
+		}); err != nil || len(claimed) == 0 {
+			return handled, err
+		}
+		general, err := w.one(ctx, claimed[0])
+		if err == nil {
+			handled++
+		}
+		if err != nil || general {
 			return handled, err
 		}
 	}
+	return handled, ctx.Err()
 }
 
-func (w *Worker) batch(ctx context.Context) (handled int, stop bool, err error) {
-	var claimed []Message
-	started := w.Clock()
-	err = w.Store.Write(ctx, func(tx Tx) (err error) {
-		claimed, err = tx.ClaimMail(started, claimFor, claimSize)
-		return err
-	})
-	if err != nil {
-		return 0, false, err
+func (w *Worker) within() time.Duration {
+	if w.Within > 0 {
+		return w.Within
 	}
-	for i, m := range claimed {
-		if stop || ctx.Err() != nil || w.Clock().Sub(started) > claimFor/2 {
-			return handled, true, errors.Join(ctx.Err(), w.giveBack(ctx, claimed[i:]))
-		}
-		general, err := w.one(ctx, m)
-		if err != nil {
-			return handled, true, errors.Join(err, w.giveBack(ctx, claimed[i+1:]))
-		}
-		handled, stop = handled+1, general
-	}
-	return handled, stop, nil
-}
-
-// giveBack returns claimed messages untried, also when the program is stopping.
-func (w *Worker) giveBack(ctx context.Context, rest []Message) error {
-	if len(rest) == 0 {
-		return nil
-	}
-	return w.Store.Write(context.WithoutCancel(ctx), func(tx Tx) error {
-		for _, m := range rest {
-			if err := tx.FinishMail(m); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return Within
 }
 
 // one composes and sends one message. general says that the next hop refuses everything just now.
@@ -138,7 +121,9 @@ func (w *Worker) one(ctx context.Context, m Message) (general bool, err error) {
 		c.From = w.From
 	}
 	if err == nil && m.To != "" {
-		err = w.Sender.Send(ctx, c)
+		limited, cancel := context.WithTimeout(ctx, w.within())
+		err = w.Sender.Send(limited, c)
+		cancel()
 	}
 	if m.To == "" {
 		err = nil // a decoy is always "sent": nobody waits for it
@@ -150,8 +135,8 @@ func (w *Worker) one(ctx context.Context, m Message) (general bool, err error) {
 		return false, w.finish(ctx, m, "sent", false)
 	}
 	if ctx.Err() != nil {
-		m.Attempts-- // stopped by us, not refused
-		return true, errors.Join(ctx.Err(), w.giveBack(ctx, []Message{m}))
+		m.Attempts-- // stopped by us, not refused: given back untried
+		return true, errors.Join(ctx.Err(), w.Store.Write(context.WithoutCancel(ctx), func(tx Tx) error { return tx.FinishMail(m) }))
 	}
 	return w.failed(ctx, m, err, now)
 }

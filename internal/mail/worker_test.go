@@ -397,14 +397,91 @@ func TestAStoppedWorkerLosesNothingAndRepeatsNothing(t *testing.T) {
 	})
 }
 
-func TestADeadWorkersMailsAreTakenUp(t *testing.T) {
+// A node dies while the next hop keeps it waiting: what it had in hand is one message, and that leaves within the minute by
+// another node, not before the first can have given up.
+func TestSEC_H7_ADeadWorkersMailIsTakenUpWithinTheMinute(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
 		o := open(t, s)
-		o.enqueue(message("invitation"))
-		o.write(func(tx *sqlstore.Tx) error { _, err := tx.ClaimMail(o.clock(), 20*time.Minute, 10); return err }) // and dies
-		o.deliver(0)
-		o.pass(20 * time.Minute)
+		for range 12 {
+			o.enqueue(message("invitation"))
+		}
+		begun := make(chan struct{})
+		dies := *o.worker
+		dies.Sender = sender(func(ctx context.Context) error { close(begun); <-ctx.Done(); return ctx.Err() })
+		dies.Store = dead{dies.Store, begun}
+		ctx, over := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); _, _ = dies.Deliver(ctx) }()
+		defer func() { over(); <-done }()
+		<-begun
+		o.deliver(11)
+		o.pass(mail.Within)
+		o.deliver(0) // it may still be sending
+		o.pass(time.Minute - mail.Within - 5*time.Second)
 		o.deliver(1)
+		if len(o.sent) != 12 {
+			t.Errorf("%d sent", len(o.sent))
+		}
+	})
+}
+
+// sender is a next hop.
+type sender func(context.Context) error
+
+func (f sender) Send(ctx context.Context, _ mail.Composed) error { return f(ctx) }
+
+// dead is the store of a node that writes nothing any more once it has died.
+type dead struct {
+	mail.Store
+	since chan struct{}
+}
+
+func (d dead) Write(ctx context.Context, fn func(mail.Tx) error) error {
+	select {
+	case <-d.since:
+		return errors.New("dead")
+	default:
+		return d.Store.Write(ctx, fn)
+	}
+}
+
+// Two nodes live, and one of them has a slow server: neither sends what the other is sending, and no sending outlasts the
+// time for which a message is in its node's hand.
+func TestSEC_D2_H7_ASlowWorkerIsNotOvertaken(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
+		o := open(t, s)
+		for range 3 {
+			o.enqueue(message("invitation"))
+		}
+		quick, tries := *o.worker, map[string]int{}
+		o.answer = func(c mail.Composed) error { tries[c.ID]++; return nil }
+		slow := *o.worker
+		slow.Within = 50 * time.Millisecond
+		slow.Sender = sender(func(ctx context.Context) error {
+			deadline, limited := ctx.Deadline()
+			if !limited || time.Until(deadline) > slow.Within {
+				t.Error("it may take longer than it is in hand")
+			}
+			o.pass(slow.Within)
+			if n, err := quick.Deliver(t.Context()); err != nil || n != 2 {
+				t.Errorf("the other node sends %d: %v", n, err)
+			}
+			<-ctx.Done()
+			return &mail.Refused{Stage: "data", Text: "no answer in time"}
+		})
+		if n, err := slow.Deliver(t.Context()); err != nil || n != 1 || len(tries) != 2 {
+			t.Errorf("handled %d, %v; the other has sent %v", n, err, tries)
+		}
+		o.pass(time.Minute) // by the schedule of retries
+		o.deliver(1)
+		for id, n := range tries {
+			if n != 1 {
+				t.Errorf("%s was sent %d times", id, n)
+			}
+		}
+		if len(tries) != 3 {
+			t.Errorf("%d sent", len(tries))
+		}
 	})
 }
 
