@@ -31,6 +31,7 @@ func scanAuthority(t *Tx, r row) (a pki.Authority, err error) {
 // AddAuthority adds an authority; its Private is sealed for its row. It fails with fault.Exists where its key is one of the
 // realm already, or where the realm has another one that signs, or that is published, as it does.
 func (t *Tx) AddAuthority(a pki.Authority) error {
+	t.Bump() // whoever keeps the names of those that count has to hear of it
 	private, err := t.seal("pki_authority", "private", keyRow(a.Realm, a.ID), a.Private)
 	if err != nil {
 		return err

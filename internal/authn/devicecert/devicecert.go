@@ -21,6 +21,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"doorward/internal/authn"
@@ -116,10 +117,12 @@ func same(on pki.Certificate, leaf []byte) bool {
 }
 
 // chains checks the leaf as a certificate for client authentication of one of the issuers. Its own time is left to the
-// record, which explains it: the check is made at a moment at which the leaf holds, and the issuers now.
+// record, which explains it: the check is made at a moment at which the leaf holds, and the issuers now. The use is named in
+// it: what x509 takes for "any use", an empty list or anyExtendedKeyUsage, is none here (SEC C-4). Nor does a key count that
+// would not be certified today: the record may be older than the rule.
 func chains(p *authn.Presented, now time.Time) bool {
 	leaf, err := x509.ParseCertificate(p.Leaf)
-	if err != nil || leaf.IsCA {
+	if err != nil || leaf.IsCA || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) || pki.CheckKey(leaf.PublicKey) != nil {
 		return false
 	}
 	roots := x509.NewCertPool()
