@@ -32,18 +32,18 @@ type browser struct {
 	ctx context.Context
 }
 
-// openBrowser starts Chromium. It trusts the CA in caFile as a person's browser would, by the user's NSS database, so that
+// openBrowser starts Chromium. It trusts the CAs in caFiles as a person's browser would, by the user's NSS database, so that
 // service workers and passkeys behave as in reality. It ends with the test.
-func openBrowser(t testing.TB, caFile string) *browser {
+func openBrowser(t testing.TB, caFiles ...string) *browser {
 	t.Helper()
 	home := t.TempDir()
-	if caFile != "" {
-		nss := filepath.Join(home, ".pki", "nssdb")
-		if err := os.MkdirAll(nss, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		command(t, nil, "certutil", "-N", "-d", "sql:"+nss, "--empty-password")
-		command(t, nil, "certutil", "-A", "-d", "sql:"+nss, "-n", "demo", "-t", "C,,", "-i", caFile)
+	nss := filepath.Join(home, ".pki", "nssdb")
+	if err := os.MkdirAll(nss, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	command(t, nil, "certutil", "-N", "-d", "sql:"+nss, "--empty-password")
+	for _, file := range caFiles {
+		command(t, nil, "certutil", "-A", "-d", "sql:"+nss, "-n", file, "-t", "C,,", "-i", file)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("/usr/bin/chromium"),

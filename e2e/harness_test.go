@@ -45,7 +45,7 @@ func TestHarness(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	b := openBrowser(t, "")
+	b := openBrowser(t)
 	p := b.person(t, "de")
 	p.open(server.URL + "/")
 	if p.title() != "Step one" || p.text("#lang") != "de" || !p.has("form") || p.has("#nothing") {

@@ -12,6 +12,7 @@ import (
 	"doorward/internal/authn/onetime"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
+	"doorward/internal/helpdesk"
 	"doorward/internal/mail"
 	"doorward/internal/secret"
 )
@@ -41,7 +42,8 @@ type Link struct {
 	Person  directory.Person
 	Inviter string // name of who invited, empty when it was the command line
 	Expires time.Time
-	Resumes bool // set-up has begun and goes on where it was left
+	Resumes bool      // set-up has begun and goes on where it was left
+	From    time.Time // until then the request that it is for waits; zero for one that is due
 }
 
 // Peek looks at a link without changing anything. Errors: fault.NotFound "link-unknown", fault.Expired "link-expired",
@@ -58,6 +60,17 @@ func (s *Service) Peek(ctx context.Context, c Caller, purpose, token string) (Li
 			return err
 		}
 		l = Link{Realm: realm, Purpose: purpose, Person: p, Expires: ot.Expires, Resumes: ot.Flow != ""}
+		if purpose == Recover {
+			live, err := tx.HelpRequestsLive(ot.Realm, p.ID)
+			if err != nil {
+				return err
+			}
+			for _, r := range live {
+				if r.State == helpdesk.Approved && s.Clock().Before(r.From) {
+					l.From = r.From
+				}
+			}
+		}
 		if ot.By != "" {
 			if by, err := tx.Person(ot.Realm, ot.By); err == nil {
 				l.Inviter = by.Name

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type Happening struct {
 	Tone    string // "ok", "bad" or empty
 	Icon    string
 	By      string // who did it, when it was somebody else
+	Said    string // why, as they typed it
 	Browser string
 	Network string
 }
@@ -36,7 +38,12 @@ func HappeningOf(e audit.Event, person string) Happening {
 		h.Name = e.Data["device"]
 	}
 	if e.Actor != person {
-		h.By = e.Data["by"]
+		if h.By = e.Data["by"]; typed(e.Reason) {
+			h.Said = e.Reason
+		}
+	}
+	if e.Data["result"] == "failed" { // of a check
+		h.Reason = "failed"
 	}
 	switch area, _, _ := strings.Cut(e.Type, "."); {
 	case e.Type == "signin.succeeded" || e.Type == "setup.completed" || e.Type == "terms.accepted":
@@ -61,7 +68,7 @@ func HappeningOf(e audit.Event, person string) Happening {
 		h.Icon = "mail"
 	case area == "session" || area == "flow":
 		h.Icon = "laptop"
-	case e.Type == "request.alarm":
+	case e.Type == "request.alarm" || h.Reason == "failed" && e.Type == "request.checked":
 		h.Tone, h.Icon = "bad", "alert"
 	case area == "request":
 		h.Icon = "inbox"
@@ -69,6 +76,20 @@ func HappeningOf(e audit.Event, person string) Happening {
 		h.Icon = "user"
 	default:
 		h.Icon = "info"
+	}
+	return h
+}
+
+// typed tells what somebody wrote from a code of ours, which has lower-case letters and dashes only.
+func typed(reason string) bool { return strings.Trim(reason, "abcdefghijklmnopqrstuvwxyz-") != "" }
+
+// notes are events whose words the desk wrote for itself: how a caller was checked, and why somebody was not believed.
+var notes = []string{"request.checked", "request.refused", "request.answered", "activation.rejected"}
+
+// Own is the line as the person themselves reads it, or whoever has taken their session: without the notes of the desk.
+func (h Happening) Own() Happening {
+	if slices.Contains(notes, h.Type) {
+		h.Said = ""
 	}
 	return h
 }

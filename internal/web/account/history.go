@@ -160,6 +160,7 @@ var (
 		{ID: "2", Browser: "Safari on iPhone", Network: "2001:db8::7", Since: sampleTime.AddDate(0, 0, -1), Seen: sampleTime.Add(-time.Hour)},
 	}
 	sampleHistory = []web.Happening{
+		{Type: "request.approved", Number: "K7QD-94MT", By: "Ada Admin", Said: "Spoke with him at his desk, the old phone was handed in", At: web.SampleTime.Add(-5 * time.Minute), Icon: "inbox", Browser: "Firefox on Windows", Network: "192.0.2.10"},
 		{ID: "1", Type: "signin.succeeded", At: sampleTime, Tone: "ok", Icon: "check", Browser: "Firefox on Windows", Network: "192.0.2.7"},
 		{ID: "2", Type: "credential.enrolled", Kind: "totp", Name: "Work phone", At: sampleTime.Add(-time.Hour), Icon: "phone", Browser: "Firefox on Windows", Network: "192.0.2.7"},
 		{ID: "3", Type: "signin.failed", Kind: "totp", Code: "code-used", At: sampleTime.Add(-2 * time.Hour), Tone: "bad", Icon: "block", Browser: "Safari on iPhone", Network: "2001:db8::7"},

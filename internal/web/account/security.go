@@ -279,7 +279,7 @@ func (d *Door) endOthers(w http.ResponseWriter, r *http.Request, by login.By) er
 func happenings(by login.By, events []audit.Event) []web.Happening {
 	out := make([]web.Happening, len(events))
 	for i, e := range events {
-		out[i] = web.HappeningOf(e, by.Person.ID)
+		out[i] = web.HappeningOf(e, by.Person.ID).Own()
 	}
 	return out
 }

@@ -63,6 +63,7 @@ var codePage = web.Define(Pages, "code", web.Door,
 
 func (d *Door) showCode(w http.ResponseWriter, r *http.Request, v login.View, in typed, err error) error {
 	_, way := pick(v, in.with)
+	web.KeepAsking(w, v.Flow.Address)
 	return answer(codePage, w, r, CodePage{
 		View: wizard(v), Flow: v.Flow.ID, Address: v.Flow.Address, With: in.with, Name: way.Name, Code: in.code,
 		Wait: nextCode(web.From(r).Now, v.Wait), First: setUp(v), Reset: !v.Flow.Goal.Admit(), Others: others(v), Codes: v.Codes,

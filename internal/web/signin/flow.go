@@ -208,7 +208,9 @@ func (d *Door) again(w http.ResponseWriter, r *http.Request, in typed, err error
 }
 
 // setUp reports whether the flow is somebody's first set-up.
-func setUp(v login.View) bool { return v.Flow.OneTime != "" && v.Flow.Goal.Admit() }
+func setUp(v login.View) bool {
+	return v.Flow.OneTime != "" && v.Flow.Goal.Admit() && !v.Person.EverActive()
+}
 
 // wizard numbers the steps of a set-up and of a changed factor, as the engine counts them; a plain sign-in and a
 // change of one step are short and have no numbers.

@@ -18,6 +18,7 @@ type LinkPage struct {
 	Address string
 	Inviter string
 	Until   time.Time
+	From    time.Time // not before; zero where the link works now
 	Resumes bool
 }
 
@@ -27,6 +28,7 @@ var linkPage = web.Define(Pages, "link", web.Door,
 	web.Sample("resumed", LinkPage{Purpose: login.SetUp, Action: "/link/set-up/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(2 * time.Hour), Resumes: true}),
 	web.Sample("password", LinkPage{Purpose: login.Password, Action: "/link/password/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(20 * time.Minute)}),
 	web.Sample("recovery", LinkPage{Purpose: login.Recover, Action: "/link/recovery/x", Address: "a.sample@northline.example", Until: web.SampleTime.Add(24 * time.Hour)}),
+	web.Sample("recovery, not yet", LinkPage{Purpose: login.Recover, Action: "/link/recovery/x", Address: "a.sample@northline.example", From: web.SampleTime.Add(24 * time.Hour), Until: web.SampleTime.Add(48 * time.Hour)}),
 	web.Sample("too often", LinkPage{Purpose: login.SetUp, Action: "/link/set-up/x", Address: "a.sample@northline.example"}).With(fault.New(fault.Throttled, "too-many-links").After(3*time.Minute)))
 
 // DeadLinkPage says why a link no longer opens anything and offers a new one.
@@ -60,7 +62,7 @@ func (d *Door) showLink(w http.ResponseWriter, r *http.Request, why error) error
 	}
 	web.From(r).For(l.Person.Language, l.Person.Zone)
 	return answer(linkPage, w, r, LinkPage{
-		Purpose: purpose, Action: r.URL.Path, Address: l.Person.Address, Inviter: l.Inviter, Until: l.Expires, Resumes: l.Resumes,
+		Purpose: purpose, Action: r.URL.Path, Address: l.Person.Address, Inviter: l.Inviter, Until: l.Expires, From: l.From, Resumes: l.Resumes,
 	}, why)
 }
 

@@ -44,6 +44,7 @@ func (d *Door) ways(w http.ResponseWriter, r *http.Request) error {
 		return web.Redirect(w, r, path(v))
 	}
 	known(r, v)
+	web.KeepAsking(w, v.Flow.Address)
 	back := web.View{Back: path(v)}
 	return waysPage.Show(w, r, WaysPage{View: back, Flow: v.Flow.ID, Address: v.Flow.Address, Ways: rows(v), Codes: v.Codes})
 }
