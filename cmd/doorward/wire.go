@@ -162,11 +162,12 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.passwords = password.New(password.Config{
 		Pepper: g.ring.Pepper, Params: h.hashing, Workers: g.conf.Passwords.Workers, Queue: g.conf.Passwords.Queue, Blocklist: list,
 	})
+	shown := &certhost.Desk{Ring: g.ring, Method: devicecert.New(), Clock: g.clock, Count: h.metrics.Count}
 	h.login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](g.store), Ring: g.ring, Realms: h.cache, Clock: g.clock, Epoch: g.store.Epoch, Log: g.log,
 		Count:        h.metrics.Count,
 		Methods:      methods(g.ring, h.passwords),
-		Certificates: &certhost.Desk{Ring: g.ring, Method: devicecert.New(), Clock: g.clock, Count: h.metrics.Count},
+		Certificates: shown,
 	})
 	if err != nil {
 		return nil, err
@@ -197,16 +198,20 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
 		signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
-	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Landing: h.landing, Expected: h.provider.Expected, Certificates: &certhost.Service{
+	ways := &certhost.Service{
 		Store: sqlstore.For[certhost.Tx](g.store), Flows: h.login, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
-	}})
+	}
+	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
 	in.Mount(h.site, h.mux)
 	in.MountCertificates(h.site, h.shown)
 	h.issuers = &certhost.Issuers{Store: sqlstore.For[certhost.IssuersTx](g.store), Epoch: g.store.Epoch, Clock: g.clock, Log: g.log}
 	h.provider.Mount(h.site, h.mux)
 	h.guard.Mount(h.site, h.mux)
 	h.provider.MountEndpoints(h.site, h.mtls)
-	(&account.Door{Site: h.site, Flows: h.login, Self: own, Exempts: h.exempts, Rollouts: h.rollouts}).Mount(h.mux)
+	(&account.Door{
+		Site: h.site, Flows: h.login, Self: own, Exempts: h.exempts, Rollouts: h.rollouts, Renewals: h.renewals,
+		Showing: &certhost.Own{Ways: ways, Desk: shown, Store: sqlstore.For[certhost.OwnTx](g.store)},
+	}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels}).Mount(h.mux)
 	(&repository.Door{Site: h.site, Authorities: h.certs, Clock: g.clock}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)

@@ -117,7 +117,7 @@ var Plan = map[string]Room{
 		"internal/web/catalog",
 	}},
 	"internal/web/account": {doors, []string{
-		"internal/rollout", "internal/breakglass", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/secret",
+		"internal/rollout", "internal/breakglass", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/keyfile", "internal/login", "internal/pki", "internal/renewal", "internal/secret",
 		"internal/selfservice", "internal/session", "internal/web",
 	}},
 	"internal/web/catalog": {doors, nil},

@@ -84,7 +84,8 @@ type Rig struct {
 	Log       *Log
 	Fetch     clientkeys.Fetch // what clients publish at their jwks_uri; nil: nothing is there
 
-	site *web.Site
+	site  *web.Site
+	shown *certhost.Desk
 }
 
 // Clock stands still until it is moved.
@@ -173,10 +174,11 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	r.Passwords = password.New(password.Config{
 		Pepper: ring.Pepper, Workers: 2, Queue: 1024, Deadline: time.Minute,
 	})
+	r.shown = &certhost.Desk{Ring: ring, Method: devicecert.New(), Clock: r.Clock.Now}
 	r.Login, err = login.New(login.Config{
 		Store: sqlstore.For[login.Tx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now, Epoch: epoch, Log: log,
 		Methods:      []authn.Method{r.Passwords, totp.New(totp.Config{}), recovery.New(testdb.Ring().Hash), onetime.New(authn.Invite), onetime.New(authn.Mail), spoken.New(authn.Call), spoken.New(authn.Spoken), devicecert.New()},
-		Certificates: &certhost.Desk{Ring: ring, Method: devicecert.New(), Clock: r.Clock.Now},
+		Certificates: r.shown,
 	})
 	r.must(err)
 	r.People = &admin.People{Store: sqlstore.For[admin.PeopleTx](store), Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
@@ -228,9 +230,10 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	}, signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
-	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Landing: r.landing, Expected: r.Provider.Expected, Certificates: &certhost.Service{
+	ways := &certhost.Service{
 		Store: sqlstore.For[certhost.Tx](r.Store), Flows: r.Login, Ring: testdb.Ring(), Realms: r.Realms, Clock: r.Clock.Now,
-	}})
+	}
+	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Landing: r.landing, Expected: r.Provider.Expected, Certificates: ways})
 	in.Mount(site, mux)
 	certs := http.NewServeMux()
 	in.MountCertificates(site, certs)
@@ -244,7 +247,9 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
 		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
-	}, Exempts: r.Exempts, Rollouts: r.Rollouts}).Mount(mux)
+	}, Exempts: r.Exempts, Rollouts: r.Rollouts, Renewals: r.Renewals, Showing: &certhost.Own{
+		Ways: ways, Desk: r.shown, Store: sqlstore.For[certhost.OwnTx](r.Store),
+	}}).Mount(mux)
 	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }

@@ -67,6 +67,15 @@ var (
 	fiveMinutes = []string{"public, max-age=300"}
 )
 
+// WriteFile answers with a file to be kept, which no cache may have.
+func WriteFile(w http.ResponseWriter, name, kind string, file []byte) error {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(file) // the visitor has gone away
+	return nil
+}
+
 // WriteText answers with a plain text to be kept as a file.
 func WriteText(w http.ResponseWriter, name, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

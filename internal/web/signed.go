@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 
+	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -45,7 +47,7 @@ func (s *Site) HandleSigned(mux *http.ServeMux, pattern string, auth Authenticat
 // sections are the places a sign-in may lead back to, by name: a name in an address can be made up by anybody, so it
 // must not be able to say more than this (SEC F-4).
 var sections = map[string]string{
-	"account": "/account", "security": "/account/security", "history": "/account/history", "applications": "/account/applications",
+	"account": "/account", "security": "/account/security", "history": "/account/history", "applications": "/account/applications", "certificates": "/account/certificates",
 	"preferences": "/account/preferences", "console": "/console", "people": "/console/people", "requests": "/console/requests",
 }
 
@@ -78,6 +80,9 @@ func Signed(by login.By, current string) View {
 		{Href: "/account/applications", Label: "account.nav.applications"},
 		{Href: "/account/history", Label: "account.nav.history"},
 		{Href: "/account/preferences", Label: "account.nav.preferences"},
+	}
+	if by.Realm != nil && by.Realm.Policies.Asks(authn.Cert) {
+		tabs = slices.Insert(tabs, 2, NavItem{Href: "/account/certificates", Label: "account.nav.certificates"})
 	}
 	if Manages(by.Person.Role) {
 		tabs = append(tabs, NavItem{Href: "/console/people", Label: "account.nav.people"})

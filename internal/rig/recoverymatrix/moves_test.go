@@ -30,7 +30,7 @@ func (m move) String() string { return strings.TrimSpace(m.who + " " + m.route +
 func (m move) helps() bool {
 	for _, route := range []string{
 		"/help/request", "/console/people/invite", "/signin/resend", "/signin/code", "/enable", "/resend", "/edit", "/console/organizations", "/preferences", "/remind",
-		"/account/security", "/account/sessions", "/account/applications", "/account/preferences", "/account/settings",
+		"/account/security", "/account/certificates", "/account/sessions", "/account/applications", "/account/preferences", "/account/settings",
 	} {
 		if strings.Contains(m.route, route) {
 			return false
@@ -364,7 +364,7 @@ func (a *attack) ownAccount(x *stage, r rig.Route) (all []move) {
 			if len(params) == 0 && i > 0 {
 				break
 			}
-			path, err := r.With(map[string]string{"client": "store", "credential": id, "session": id})
+			path, err := r.With(map[string]string{"client": "store", "credential": id, "session": id, "certificate": id})
 			if err != nil {
 				x.T.Fatalf("unlisted route: %v", err)
 			}

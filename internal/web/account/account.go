@@ -11,6 +11,7 @@ import (
 	"doorward/internal/breakglass"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/renewal"
 	"doorward/internal/rollout"
 	"doorward/internal/secret"
 	"doorward/internal/selfservice"
@@ -37,6 +38,9 @@ type Door struct {
 	Self  *selfservice.Service
 	// Exempts ends an exemption for its owner.
 	Exempts *breakglass.Service
+	// Renewals is what people do with the certificates of their devices, Showing how they show one.
+	Renewals *renewal.Service
+	Showing  Showing
 	// Rollouts says what a roll-out asks of a person.
 	Rollouts *rollout.Service
 }
@@ -67,6 +71,7 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /account/security/{credential}/resume": d.resume,
 		"POST /account/sessions/{session}/end":       d.endSession,
 		"POST /account/sessions/end-others":          d.endOthers,
+		"GET /account/certificates":                  d.certificates,
 		"GET /account/applications":                  d.applications,
 		"GET /account/applications/{client}/remove":  d.removeApplicationPage,
 		"POST /account/applications/{client}/remove": d.removeApplication,
@@ -75,6 +80,17 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /account/preferences":                  d.preferences,
 		"POST /account/settings":                     d.settings,
 		"GET /account/administrators":                d.administrators,
+
+		"GET /account/certificates/{certificate}/renew":                d.renewPage,
+		"POST /account/certificates/{certificate}/renew":               d.renewCertificate,
+		"POST /account/certificates/{certificate}/renew/password":      d.filePassword,
+		"POST /account/certificates/{certificate}/renew/file":          d.file,
+		"POST /account/certificates/{certificate}/renew/show":          d.showCertificate,
+		"GET /account/certificates/{certificate}/renew/shown/{ticket}": d.shownCertificate,
+		"POST /account/certificates/{certificate}/renew/cancel":        d.cancelRenewal,
+		"GET /account/certificates/{certificate}/remove":               d.endPage,
+		"POST /account/certificates/{certificate}/remove":              d.end,
+		"POST /account/certificates/{certificate}/suspend":             d.suspendCertificate,
 	}
 }
 

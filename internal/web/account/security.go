@@ -31,6 +31,9 @@ type Factor struct {
 // Password reports whether the factor is the password, which is changed and never removed.
 func (f Factor) Password() bool { return f.Kind == authn.Password }
 
+// Certificate reports whether the factor is a certificate, which has a page of its own.
+func (f Factor) Certificate() bool { return f.Kind == authn.Cert }
+
 // Place is one session, as a row.
 type Place struct {
 	ID      string
@@ -60,6 +63,14 @@ type OverviewPage struct {
 	Ahead        []Ahead
 	Exempt       authn.Kind // not asked for, for a time; empty for none
 	ExemptUntil  time.Time
+	Ending       *Ending // a certificate that has to be renewed; nil for none
+}
+
+// Ending is a certificate that ends soon.
+type Ending struct {
+	ID    string
+	Name  string
+	Until time.Time
 }
 
 // Codes are the recovery codes of an account, as a card.
@@ -84,7 +95,7 @@ var overviewPage = web.Define(Pages, "overview", web.Desk,
 	web.Sample("spare", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 2, Spare: true, Codes: sampleCodes(2),
 		Applications: []directory.RelyingParty{{ID: "store", Name: "Northline store", Home: "https://store.northline.example"}}}),
 	web.Sample("asked and exempt", OverviewPage{View: sampleView("/account"), Name: "Anna Sample", Address: "a.sample@sampleworks.example", Organization: "Sample Works Ltd", LastSignIn: sampleTime, Factors: 1, Spare: true,
-		Ahead: []Ahead{{Name: "A second step", About: "Beside your password you show a code.", Until: sampleTime.AddDate(0, 0, 9)}, {Name: "Passkeys", About: "You sign in with a passkey.", Until: sampleTime.AddDate(0, 0, 30), Stranded: true}}, Exempt: authn.TOTP, ExemptUntil: sampleTime.Add(24 * time.Hour)}))
+		Ahead: []Ahead{{Name: "A second step", About: "Beside your password you show a code.", Until: sampleTime.AddDate(0, 0, 9)}, {Name: "Passkeys", About: "You sign in with a passkey.", Until: sampleTime.AddDate(0, 0, 30), Stranded: true}}, Exempt: authn.TOTP, ExemptUntil: sampleTime.Add(24 * time.Hour), Ending: &Ending{ID: "c", Name: "Study laptop", Until: sampleTime.AddDate(0, 0, 12)}}))
 
 func (d *Door) overview(w http.ResponseWriter, r *http.Request, by login.By) error {
 	o, err := d.Self.Overview(r.Context(), by)
@@ -102,6 +113,11 @@ func (d *Door) overview(w http.ResponseWriter, r *http.Request, by login.By) err
 	}
 	if p.Ahead, err = d.asked(r, by); err != nil {
 		return err
+	}
+	if due, err := d.Renewals.Due(r.Context(), by); err != nil {
+		return err
+	} else if len(due) > 0 {
+		p.Ending = &Ending{ID: due[0].ID, Name: due[0].Name, Until: due[0].NotAfter}
 	}
 	if by.Person.IsExempt(web.From(r).Now) {
 		p.Exempt, p.ExemptUntil = authn.Kind(by.Person.Exempt), by.Person.ExemptUntil
@@ -193,14 +209,14 @@ var removePage = web.Define(Pages, "remove", web.Desk,
 	web.Sample("plain", FactorPage{View: sampleView("/account/security"), Factor: sampleFactors[0]}),
 	web.Sample("last", FactorPage{View: sampleView("/account/security"), Factor: sampleFactors[0]}).With(fault.New(fault.Conflict, "last-way-in")))
 
-// one loads the factor a page is about; the password and recovery codes have no such page.
+// one loads the factor a page is about; the password and recovery codes have no such page, and certificates have their own.
 func (d *Door) one(r *http.Request, by login.By) (Factor, error) {
 	o, err := d.Self.Overview(r.Context(), by)
 	if err != nil {
 		return Factor{}, err
 	}
 	for _, c := range o.Credentials {
-		if c.ID == r.PathValue("credential") && c.Kind != authn.Password && c.Kind != authn.Recovery {
+		if c.ID == r.PathValue("credential") && c.Kind != authn.Password && c.Kind != authn.Recovery && c.Kind != authn.Cert {
 			return factor(by, c), nil
 		}
 	}
