@@ -99,7 +99,7 @@ func (s *Requests) about(tx RequestTx, by login.By, act directory.Act, id string
 // person then has to show is the engine's business. version is that of the request the approver has seen: what changed
 // since is looked at first.
 //
-// Errors: those of helpdesk.MayApprove; fault.Forbidden "factors-apart" for who approved lately that the person's other
+// Errors: those of helpdesk.MayApprove and Need.Second; fault.Forbidden "factors-apart" for who approved lately that the person's other
 // factor goes; fault.Invalid "checks-missing" with the ids; fault.Throttled "too-many-resets"; fault.Conflict "stale",
 // "request-nobody", "request-no-way", "person-shut".
 func (s *Requests) Approve(ctx context.Context, by login.By, id string, version int64) (r helpdesk.Request, err error) {
@@ -139,6 +139,11 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 		return r, err
 	}
 	need := helpdesk.Compute(c)
+	if len(r.Approvals) > 0 {
+		if err := need.Second(by.Person); err != nil {
+			return r, err
+		}
+	}
 	if missing := r.Missing(helpdesk.MustPass(by.Person, r, need)); len(missing) > 0 {
 		return r, fault.New(fault.Invalid, "checks-missing", "checks", missing).In("checks")
 	}
@@ -161,7 +166,7 @@ func (s *Requests) approve(tx RequestTx, by login.By, r helpdesk.Request, p dire
 		if err := tx.Enqueue(s.notice(by, p, "request-seconded", r, now)); err != nil {
 			return r, err
 		}
-		return r, s.wake(tx, by, p, r, now)
+		return r, s.wake(tx, by, p, r, need, now)
 	}
 	r.State, r.From = helpdesk.Approved, now.Add(need.Cooling)
 	r.Until = r.From.Add(helpdesk.GrantFor)
@@ -193,7 +198,7 @@ func (s *Requests) spend(tx RequestTx, by login.By, r helpdesk.Request, now time
 }
 
 // wake writes to those who can be the second: other administrators, and supervisors and owners for the desk.
-func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdesk.Request, now time.Time) error {
+func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdesk.Request, need helpdesk.Need, now time.Time) error {
 	var some []directory.Person
 	for _, role := range []directory.Role{directory.Supervisor, directory.Owner} {
 		more, err := s.staff(tx, r.Realm, role)
@@ -210,7 +215,7 @@ func (s *Requests) wake(tx RequestTx, by login.By, p directory.Person, r helpdes
 		some = append(some, more...)
 	}
 	for _, o := range some {
-		if helpdesk.MayApprove(o, p, r, now) != nil {
+		if helpdesk.MayApprove(o, p, r, now) != nil || need.Second(o) != nil {
 			continue
 		}
 		if err := tx.Enqueue(by.NoticeTo(o, now, "request-second", map[string]string{

@@ -266,6 +266,9 @@ func (s *Requests) decision(tx RequestTx, by login.By, c *Case, now time.Time) e
 	}
 	c.Need = helpdesk.Compute(facts)
 	c.Missing = c.Request.Missing(helpdesk.MustPass(by.Person, c.Request, c.Need))
+	if c.Approving == nil && len(c.Approvals) > 0 {
+		c.Approving = c.Need.Second(by.Person)
+	}
 	if c.Approving == nil && helpdesk.LetGo(by.Person.ID, c.Kinds, c.Everything, earlier, now) {
 		c.Approving = fault.New(fault.Forbidden, "factors-apart")
 	}

@@ -21,7 +21,8 @@ import (
 //     predict, nor shake off by asking again; for a second grant within a day; and beyond an agent's daily number.
 //   - Q3 An approver is not the person, not below them, and no two approvals are of one person. Who opened a request may
 //     be the first to approve it, never the second. The second is of a higher role than agent where the first was an
-//     agent (directory.Approve).
+//     agent (directory.Approve), and of staff where the person is, or lately was, more than a member: an administrator
+//     can invite a second account of their own and give it their role.
 //   - Q4 Every required check of the realm has passed, with a note, before anybody of staff approves. An administrator
 //     who vouches for a person of their own organization gives a reason instead: they know them. A required check that
 //     failed stands until the same check passed at the hands of somebody who never failed it; before that nobody
@@ -94,6 +95,15 @@ func Compute(c Case) Need {
 		}
 	}
 	return n
+}
+
+// Second reports whether somebody may be the second to approve what needs this (Q3): nil, or fault.Forbidden
+// "second-staff".
+func (n Need) Second(by directory.Person) error {
+	if !by.Role.Staff() && (slices.Contains(n.Because, "privileged") || slices.Contains(n.Because, "demoted")) {
+		return fault.New(fault.Forbidden, "second-staff")
+	}
+	return nil
 }
 
 // Missing are the required checks that have not passed. A check that failed counts as passed only when its last word is a

@@ -20,11 +20,12 @@ type Rows struct {
 	db       *sql.DB
 	postgres bool
 	tables   []string
+	yes      map[string]bool      // columns that are true or false, by table.column: SQLite has numbers there
 	ready    map[string]*sql.Stmt // by their text: preparing them costs more than running them
 	have     State                // what Put or Take saw last: tables that are still the same are shared
 }
 
-// State is what a database holds, by table. It is never changed.
+// State is what a database holds, by table, and may be put into the other kind of database. It is never changed.
 type State map[string]*table
 
 type table struct {
@@ -36,7 +37,7 @@ type table struct {
 // OpenRows opens the database at an address that a store has brought up to date. It is closed with the test.
 func OpenRows(t testing.TB, dsn string) *Rows {
 	t.Helper()
-	r := &Rows{t: t, postgres: !strings.HasPrefix(dsn, "sqlite:"), have: State{}, ready: map[string]*sql.Stmt{}}
+	r := &Rows{t: t, postgres: !strings.HasPrefix(dsn, "sqlite:"), have: State{}, yes: map[string]bool{}, ready: map[string]*sql.Stmt{}}
 	driver, name, list := "pgx", dsn, `SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version'`
 	if !r.postgres {
 		driver, name = "sqlite", "file:"+strings.TrimPrefix(dsn, "sqlite:")+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(OFF)"
@@ -144,6 +145,15 @@ func (r *Rows) table(tx *sql.Tx, name string) (*table, error) {
 	if t.columns, err = rows.Columns(); err != nil {
 		return nil, err
 	}
+	kinds, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
+	for i, kind := range kinds {
+		if r.postgres && kind.DatabaseTypeName() == "BOOL" {
+			r.yes[name+"."+t.columns[i]] = true
+		}
+	}
 	var print []string
 	for rows.Next() {
 		row := make([]any, len(t.columns))
@@ -153,6 +163,13 @@ func (r *Rows) table(tx *sql.Tx, name string) (*table, error) {
 		}
 		if err := rows.Scan(to...); err != nil {
 			return nil, err
+		}
+		for i, v := range row {
+			if v == true {
+				row[i] = int64(1)
+			} else if v == false {
+				row[i] = int64(0)
+			}
 		}
 		t.rows = append(t.rows, row)
 		print = append(print, t.text(row))
@@ -195,6 +212,12 @@ func (r *Rows) write(tx *sql.Tx, name string, t *table) error {
 	}
 	defer insert.Close()
 	for _, row := range t.rows {
+		row = slices.Clone(row)
+		for i, c := range t.columns {
+			if r.yes[name+"."+c] {
+				row[i] = row[i] == int64(1)
+			}
+		}
 		if _, err := insert.Exec(row...); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,10 @@ func matrix() string {
 	for _, a := range attackers {
 		fmt.Fprintf(&b, "| %s | %s |\n", a.name, a.words())
 	}
+	b.WriteString("\nWhere members show a certificate first (`cert + password + totp`), the same is tried by these against a member:\n\n| Whoever has | which is |\n|---|---|\n")
+	for _, a := range holders {
+		fmt.Fprintf(&b, "| %s | %s |\n", a.name, a.words())
+	}
 	b.WriteString("\nBehind the cooling-off two fooled people and the mailbox bring somebody of the staff back who lost everything, and so whoever has that mailbox: the notices\nwith their links that stop it, and the day in between, stand against that. For customers the policy asks for a spoken code as well.\n")
 	return b.String()
 }
@@ -60,12 +65,15 @@ func (a attack) words() string {
 	}{
 		{a.mailbox, "every mail to the person, and clicks what is in it"}, {a.password, "the password"}, {a.totp, "the authenticator"},
 		{a.laptop, "a browser that the person signed in with"},
+		{a.codes, "the sheet of recovery codes"}, {a.cert, "the device with its certificate"},
 	} {
 		if one.yes {
 			has = append(has, one.what)
 		}
 	}
 	switch {
+	case slices.Contains(a.desk, "puppet"):
+		has = append(has, "an administrator's own console, and that of a second administrator whom they invited and are")
 	case len(a.desk) == 2:
 		has = append(has, "a call that two people at the desk believe, on the number on file")
 	case len(a.desk) == 1 && a.desk[0] == "first":

@@ -88,7 +88,7 @@ func (a *attack) at(x *stage, r rig.Route) (all []move, known bool) {
 	atFirst := a.deep || len(x.w.path) == 0
 	switch r.Path {
 	case "/signin":
-		if !atFirst && !a.password && !a.totp && !x.bound(authn.Password) {
+		if !atFirst && !a.password && !a.totp && !a.codes && !a.cert && !x.bound(authn.Password) {
 			break // nothing to show: such a flow ends where it begins, which the first step has seen
 		}
 		thief("", false, func(x *stage) { x.post("thief", "/signin", "email", victim, "username", victim, "address", victim) })
@@ -468,6 +468,13 @@ func (x *stage) code(secret string) string {
 func (x *stage) fill(page *walker.Page, f *walker.Form) bool {
 	if key := page.Text("totp-key"); key != "" {
 		x.w.secret = strings.Join(strings.Fields(key), "")
+	}
+	if f.Values.Get("kind") == string(authn.Recovery) {
+		if !x.a.codes {
+			return false
+		}
+		f.Values.Set("code", x.cast.codes[0])
+		return true
 	}
 	f.Fill("username", x.a.victim().Is.Address)
 	f.Fill("email", x.a.victim().Is.Address)

@@ -17,9 +17,12 @@ type attack struct {
 	name     string
 	cast     *cast
 	against  string   // name of the victim
+	whom     []string // victims that it is tried on, far; empty: all
 	mailbox  bool     // reads and clicks what is mailed to the victim
 	totp     bool     // has the phone with the authenticator, or the laptop with the extension
 	password bool     // knows the password
+	codes    bool     // has the sheet of recovery codes
+	cert     bool     // has the device with its certificate
 	laptop   bool     // has a browser that the victim has signed in with
 	desk     []string // do in the console what the attackers ask
 	waits    []time.Duration
@@ -117,6 +120,13 @@ func (a *attack) possess(x *stage) {
 			if c.State != authn.Ended {
 				a.own = append(a.own, c.ID)
 			}
+		}
+		certs, err := tx.CertificatesOf(x.Realm.ID, a.victim().Is.ID, 20)
+		if err != nil {
+			return err
+		}
+		for _, c := range certs {
+			a.own = append(a.own, c.ID)
 		}
 		sessions, err := tx.Sessions(x.Realm.ID, a.victim().Is.ID)
 		for _, s := range sessions {

@@ -50,6 +50,16 @@ func (x *stage) facts() (f facts) {
 			}
 			fmt.Fprintf(&told, " %s %s %s;", c.Kind, whose, c.State)
 		}
+		certs, err := tx.CertificatesOf(p.Realm, p.ID, 20)
+		if err != nil {
+			return err
+		}
+		for _, c := range certs {
+			if !slices.Contains(x.a.own, c.ID) {
+				f.lost = append(f.lost, "a new certificate is out")
+			}
+			fmt.Fprintf(&told, " certificate %s;", c.State)
+		}
 		sessions, err := tx.Sessions(p.Realm, p.ID)
 		if err != nil {
 			return err
@@ -86,6 +96,10 @@ func (x *stage) facts() (f facts) {
 			}
 			if q.State == helpdesk.Approved && len(q.Approvals) < 2 && victim.Role != directory.Member {
 				f.lost = append(f.lost, "one person decided about somebody who was more than a member")
+			}
+			if hand := func(a helpdesk.Approval) bool { return x.who(a.By) == "ada" || x.who(a.By) == "puppet" }; q.State == helpdesk.Approved && victim.Role != directory.Member &&
+				len(q.Approvals) > 1 && !slices.ContainsFunc(q.Approvals, func(a helpdesk.Approval) bool { return !hand(a) }) {
+				f.lost = append(f.lost, "one hand with two accounts decided about somebody who was more than a member")
 			}
 			open := q.State == helpdesk.Approved && !x.Clock.Now().Before(q.From)
 			fmt.Fprintf(&about, " of %d usable %t;", q.Needed, open)

@@ -1,6 +1,7 @@
 package recoverymatrix
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -123,23 +124,38 @@ func links(s flows) func(*rig.Rig) http.Handler {
 }
 
 // Where the policy lets two fooled people and the mailbox help somebody who lost everything, the search finds the way, and
-// finds it behind the cooling-off. It can find something.
+// finds it behind the cooling-off; it finds the ways of who has the password and the sheet of codes, or certificate, phone and
+// mailbox, which are an owner's own. It can find something.
 func TestSEC_H1_TheSearchFindsWhatThePolicyAllows(t *testing.T) {
-	c := newCast(t)
-	a := attack{name: "mailbox and two", mailbox: true, desk: []string{"first", "second"}}.aim(c, "agent")
-	a.quick, a.depth = true, 8
-	a.waits = []time.Duration{24 * time.Hour}
-	if f := a.search(t, false); len(f.holes) == 0 {
-		t.Errorf("%d states, and no way after the cooling-off", f.states)
-	} else {
-		t.Log(f.holes[0])
+	shop, certificates := newCast(t), newCast(t, rig.WithCertificates)
+	for _, m := range []struct {
+		c      *cast
+		victim string
+		wait   time.Duration
+		attack
+	}{
+		{shop, "agent", 24 * time.Hour, attack{name: "mailbox and two", mailbox: true, desk: []string{"first", "second"}}},
+		{shop, "max", 0, attack{name: "password and recovery codes", password: true, codes: true}},
+		{certificates, "max", 0, attack{name: "certificate, phone and mailbox", cert: true, totp: true, mailbox: true}},
+	} {
+		a := m.aim(m.c, m.victim)
+		a.quick, a.depth, a.waits = true, 8, nil
+		if m.wait > 0 {
+			a.waits = []time.Duration{m.wait}
+		}
+		if f := a.search(t, false); len(f.holes) == 0 {
+			t.Errorf("%s: %d states, and no way", m.name, f.states)
+		} else {
+			t.Log(f.holes[0])
+		}
 	}
 }
 
 // With one guard gone, the search finds the hole: it does not pass because it sees nothing.
 func TestSEC_H1_EveryGuardThatIsGoneIsNoticed(t *testing.T) {
-	c := newCast(t)
+	c, certificates := newCast(t), newCast(t, rig.WithCertificates)
 	owner, supervisor := c.people["owner"].Is.ID, c.people["supervisor"].Is.ID
+	puppet := c.people["puppet"].Is.ID
 	at := func(q *helpdesk.Request) time.Time { return q.Approvals[len(q.Approvals)-1].At }
 	two, one := []string{"first", "second"}, []string{"first"}
 	for _, m := range []struct {
@@ -150,6 +166,7 @@ func TestSEC_H1_EveryGuardThatIsGoneIsNoticed(t *testing.T) {
 		silent bool          // what is found is silence
 		weak   func(*rig.Rig) http.Handler
 		rule   directory.Rule // that nobody wrote
+		c      *cast          // nil: of the shop
 	}{
 		{name: "no cooling-off", victim: "agent", a: attack{mailbox: true, desk: two}, weak: requests(deskTx{update: func(q *helpdesk.Request) {
 			if q.State == helpdesk.Approved {
@@ -167,6 +184,13 @@ func TestSEC_H1_EveryGuardThatIsGoneIsNoticed(t *testing.T) {
 			q.Approvals = []helpdesk.Approval{{By: owner, Role: directory.Owner, At: q.Created}}
 		}, load: func(q *helpdesk.Request) { q.Opener = "" }})},
 		{name: "the mail alone replaces what it must not", victim: "max", a: attack{mailbox: true}, weak: links(flows{kinds: []authn.Kind{authn.TOTP}})},
+		{name: "the mail and a certificate replace what they must not", c: certificates, victim: "max", a: attack{mailbox: true, cert: true}, weak: links(flows{kinds: []authn.Kind{authn.TOTP}})},
+		{name: "an administrator who is two", victim: "bea", a: attack{desk: []string{"ada", "puppet"}}, weak: requests(deskTx{update: func(q *helpdesk.Request) {
+			if len(q.Approvals) == 1 {
+				q.Approvals = append(q.Approvals, helpdesk.Approval{By: puppet, Role: directory.Administrator, At: at(q)})
+				q.State, q.From = helpdesk.Approved, at(q)
+			}
+		}})},
 		{name: "a link signs in", victim: "max", a: attack{mailbox: true}, weak: links(flows{kinds: []authn.Kind{authn.Password, authn.TOTP}, goal: true})},
 		{name: "somebody helps themselves", victim: "agent", a: attack{desk: []string{"agent"}}, rule: directory.Rule{
 			By: []directory.Role{directory.Agent}, Acts: []directory.Act{directory.ResetFactor}, As: directory.Self, To: []directory.Role{directory.Agent},
@@ -178,7 +202,7 @@ func TestSEC_H1_EveryGuardThatIsGoneIsNoticed(t *testing.T) {
 			rules := directory.Rules
 			directory.Rules = append(slices.Clone(rules), m.rule)
 			defer func() { directory.Rules = rules }()
-			a := m.a.aim(c, m.victim)
+			a := m.a.aim(cmp.Or(m.c, c), m.victim)
 			a.quick, a.depth, a.weak = true, 7, m.weak
 			if m.wait > 0 {
 				a.waits = []time.Duration{m.wait}

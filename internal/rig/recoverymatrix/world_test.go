@@ -2,6 +2,7 @@ package recoverymatrix
 
 import (
 	"cmp"
+	"crypto/tls"
 	"io"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"doorward/internal/directory"
+	"doorward/internal/pki"
 	"doorward/internal/rig"
 	"doorward/internal/rig/walker"
 	"doorward/internal/sqlstore"
@@ -49,6 +51,8 @@ type cast struct {
 	file     string // database in which they settled
 	postgres bool   // searches are on PostgreSQL
 	people   map[string]*rig.Somebody
+	certs    map[string]tls.Certificate // on the devices of people, where the realm asks for one
+	codes    []string                   // on the member's sheet, where the realm has them
 	root     *world
 }
 
@@ -85,15 +89,22 @@ var roles = []struct {
 }{
 	{"owner", directory.Owner}, {"supervisor", directory.Supervisor}, {"agent", directory.Agent},
 	{"ada", directory.Administrator}, {"bea", directory.Administrator}, {"max", directory.Member},
+	{"puppet", directory.Administrator}, // ada, once more
 }
 
 // newCast settles the town of a realm and keeps it as the root of searches.
 func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
 	t.Helper()
-	c := &cast{file: filepath.Join(scratch(t), "cast.db"), people: map[string]*rig.Somebody{}}
+	c := &cast{file: filepath.Join(scratch(t), "cast.db"), people: map[string]*rig.Somebody{}, certs: map[string]tls.Certificate{}}
 	store := open(t, "sqlite:"+c.file)
 	r := rig.New(t, store, changes...)
 	c.realm = r.Realm.ID
+	var ca *rig.CA
+	var of pki.Authority
+	if strings.Contains(r.Realm.Policy, "login    cert") {
+		ca = rig.NewCA(t, "Issuing CA")
+		of = r.Trust(ca)
+	}
 	staff, alder := r.Organization("Northline Supply AG", true), r.Organization("Alder Works", false)
 	w := &world{jars: map[string]jar{}, minds: map[string]walker.Person{}, links: map[string]string{}}
 	for _, one := range roles {
@@ -101,9 +112,33 @@ func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
 		if one.role.Staff() {
 			in, at = staff, "northline.example"
 		}
-		s := r.Join(in, one.role, strings.ToUpper(one.name[:1])+one.name[1:]+" Sample", one.name+"@"+at)
+		name, address := strings.ToUpper(one.name[:1])+one.name[1:]+" Sample", one.name+"@"+at
+		p, link := directory.Person{}, ""
+		if one.name == "puppet" {
+			p, link = c.invited(t, r, address)
+		} else {
+			p, link = r.Invite(in, one.role, name, address)
+		}
+		s := &rig.Somebody{Is: p, Mind: r.Mind(address), Browser: r.Browser("192.0.2.10")}
+		if ca != nil && !one.role.Staff() {
+			c.certs[one.name] = r.Device(ca, of, p, "Laptop").Cert
+			s.Browser = r.BrowserWith("192.0.2.10", c.certs[one.name])
+		}
+		page, err := s.Browser.Get(link)
+		if err == nil {
+			_, err = s.Mind.Walk(s.Browser, page, walker.At("/account"))
+		}
+		if err != nil {
+			t.Fatalf("%s joins: %v", one.name, err)
+		}
+		r.Read(func(tx *sqlstore.Tx) (err error) { s.Is, err = tx.Person(p.Realm, p.ID); return err })
 		c.people[one.name] = s
-		w.jars[one.name], w.minds[one.name] = cookies(s.Browser), *s.Mind
+	}
+	if strings.Contains(r.Realm.Policy, "replace  recovery") {
+		c.codes = sheet(t, c.people["max"])
+	}
+	for name, s := range c.people {
+		w.jars[name], w.minds[name] = cookies(s.Browser), *s.Mind
 	}
 	r.Deliver()
 	w.rows, w.now, w.jars["thief"] = testdb.OpenRows(t, "sqlite:"+c.file).Take(), r.Clock.Now(), jar{}
@@ -112,6 +147,55 @@ func newCast(t *testing.T, changes ...func(*directory.Realm)) *cast {
 	}
 	c.root = w
 	return c
+}
+
+// invited is somebody whom ada invites in the console: a second account of her own.
+func (c *cast) invited(t *testing.T, r *rig.Rig, address string) (p directory.Person, link string) {
+	t.Helper()
+	page, err := c.people["ada"].Browser.Submit(&walker.Form{Action: rig.Origin + "/console/people/invite", Method: http.MethodPost, Values: url.Values{
+		"email": {address}, "name": {"Somebody Else"}, "role": {"administrator"}, "language": {"en"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range r.Deliver() {
+		if l.To == address {
+			p.Realm, p.ID, link = l.Realm, l.Person, linkIn.FindString(l.Text)
+		}
+	}
+	if link == "" {
+		t.Fatalf("nobody is invited: %s", page.Main())
+	}
+	return p, link
+}
+
+var codeOnPage = regexp.MustCompile(`[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}`)
+
+// sheet has somebody make recovery codes and keep them.
+func sheet(t *testing.T, s *rig.Somebody) (codes []string) {
+	t.Helper()
+	page, err := s.Browser.Get(rig.Origin + "/account/security")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range page.Forms() {
+		if f.Values.Get("kind") != "recovery" {
+			continue
+		}
+		if page, err = s.Browser.Submit(f); err != nil {
+			t.Fatal(err)
+		}
+		codes = codeOnPage.FindAllString(page.Main(), -1)
+		f := page.FormTo("/prove")
+		f.Values.Set("kept", "yes")
+		if page, err = s.Browser.Submit(f); err != nil || page.URL.Path != "/signin/done" {
+			t.Fatalf("%v %s", err, page.Main())
+		}
+	}
+	if len(codes) == 0 {
+		t.Fatalf("no recovery codes: %s", page.Main())
+	}
+	return codes
 }
 
 // scratch is a directory that needs no disk where there is such a thing: the files of a search are many and short-lived.
@@ -221,6 +305,9 @@ var networks = map[string]string{"thief": "203.0.113.66"}
 // browser is somebody's, with the cookies of this state.
 func (x *stage) browser(name string) *walker.Client {
 	c := x.Browser(cmp.Or(networks[name], "192.0.2.10"))
+	if name == "thief" && x.a.cert {
+		c = x.BrowserWith(networks[name], x.cast.certs[x.a.against])
+	}
 	if x.w.jars[name] == nil {
 		x.w.jars[name] = jar{}
 	}
