@@ -14,8 +14,10 @@ import (
 	"strings"
 
 	"doorward/internal/apply"
+	"doorward/internal/authn"
 	"doorward/internal/demo"
 	"doorward/internal/directory"
+	"doorward/internal/handover"
 	"doorward/internal/mail"
 	"doorward/internal/server"
 	"doorward/internal/sqlstore"
@@ -138,7 +140,10 @@ func (d *running) populate() ([]demo.Person, error) {
 		return nil, err
 	}
 	maker := &demo.Maker{
-		Store: sqlstore.For[demo.Tx](d.ground.store), Login: d.house.login, People: d.house.people, Realms: d.house.cache, Clock: d.clock,
+		Store: sqlstore.For[demo.Tx](d.ground.store), Login: d.house.login, People: d.house.people, Realms: d.house.cache, Clock: d.clock, Dir: d.dir,
+		Certificates: demo.Certificates{
+			Issuer: d.house.certs, Files: d.house.parcels, Brief: d.brief(), Hosts: d.house.ways(), Calls: d.house.calls,
+		},
 	}
 	people, err := maker.Make(d.ctx)
 	if err != nil {
@@ -146,6 +151,20 @@ func (d *running) populate() ([]demo.Person, error) {
 	}
 	debug.FreeOSMemory()
 	return people, demo.End(d.dir, people)
+}
+
+// brief sends certificates that hold for one day: the demo has somebody whose certificate ran out.
+func (d *running) brief() *handover.Service {
+	issuer := d.ground.certificateAuthorities(d.house.cache)
+	long := issuer.Realm
+	issuer.Epoch, issuer.Realm = d.ground.store.Epoch, func(id string) (directory.Realm, error) {
+		r, err := long(id)
+		r.Certificates.Days = 1
+		return r, err
+	}
+	sends := *d.house.parcels
+	sends.Issuer = issuer
+	return &sends
 }
 
 // serve answers until the end; demo.json is written once it does.
@@ -208,6 +227,9 @@ func (d *running) announce(s *server.Server, people []demo.Person, trust bool) e
 	}
 	for _, r := range d.house.cache.All() {
 		sheet.Realms[r.ID] = demo.SheetRealm{URL: r.Origin, Issuer: r.Origin}
+		if known, err := d.house.cache.Realm(r.ID); err == nil && known.Policies.Asks(authn.Cert) {
+			sheet.Realms[r.ID] = demo.SheetRealm{URL: r.Origin, CertificateURL: r.CertOrigin(0), Issuer: r.Origin}
+		}
 	}
 	if err := sheet.Write(d.dir); err != nil {
 		return err
@@ -241,6 +263,9 @@ func (d *running) people(r *directory.Realm, people []demo.Person) {
 		case p.Realm != r.ID:
 		case p.State == "active":
 			d.say("            %-32s %-23s %s", p.Email, p.Role, p.Password)
+			if p.CertificateFile != "" {
+				d.say("              certificate, %-17s %-23s %s", p.Certificate, p.CertificateFile, p.CertificatePassword)
+			}
 		default:
 			d.say("            %-32s %-23s %s", p.Email, p.Role, strings.ToLower(p.State)+", the link is in the mailbox")
 		}

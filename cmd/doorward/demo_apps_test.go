@@ -106,7 +106,7 @@ func TestREQ_B28_APortfolioAsksOnceMore(t *testing.T) {
 	now := func() time.Time { return time.Now().UTC().Add(time.Duration(ahead.Load())) }
 	s := startDemoAt(t, t.TempDir(), now)
 	paul := s.person("paul.moser@moser.example")
-	c := walker.New(s.roots, "")
+	c := s.browser(t, paul)
 	m := mind(paul, now)
 	m.Wait = func(until time.Time) { ahead.Add(int64(until.Sub(now()))) } // an authenticator's next code, without waiting for it
 	page, err := m.Walk(c, s.press(t, c, "portfolio"), s.at(t, "portfolio"))
@@ -117,7 +117,7 @@ func TestREQ_B28_APortfolioAsksOnceMore(t *testing.T) {
 	first := page.ID("auth-time")
 	form := page.FormTo("/transfer")
 	if form == nil || first == nil {
-		t.Fatalf("no transfer: %s", page.Main())
+		t.Fatalf("no transfer: %s\n%s", page.Main(), s.errs)
 	}
 	ahead.Add(int64(2 * time.Second)) // auth_time is in whole seconds
 	if page, err = c.Submit(form); err != nil || s.at(t, "portfolio")(page) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"doorward/internal/demo"
 	"doorward/internal/rig/walker"
@@ -71,10 +74,32 @@ func (s *started) person(email string) demo.Person {
 	return s.sheet.People[i]
 }
 
+// browser is one of a person's, with the certificate of their device.
+func (s *started) browser(t *testing.T, p demo.Person) *walker.Client {
+	t.Helper()
+	c := walker.New(s.roots, "")
+	if p.CertificateFile == "" {
+		return c
+	}
+	file, err := os.ReadFile(filepath.Join(s.dir, p.CertificateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, leaf, issuers, err := pkcs12.DecodeChain(file, p.CertificatePassword)
+	if err != nil || len(issuers) != 1 {
+		t.Fatalf("%s: %v, %d issuers", p.CertificateFile, err, len(issuers))
+	}
+	shown := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	c.HTTP.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return shown, nil
+	}
+	return c
+}
+
 // signIn walks a person in as they come every day.
 func (s *started) signIn(t *testing.T, p demo.Person) {
 	t.Helper()
-	c := walker.New(s.roots, "")
+	c := s.browser(t, p)
 	page, err := c.Get(s.sheet.Realms[p.Realm].URL + "/signin")
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +108,25 @@ func (s *started) signIn(t *testing.T, p demo.Person) {
 	if _, err := mind.Walk(c, page, walker.At("/account")); err != nil {
 		t.Errorf("%s cannot sign in: %v", p.Email, err)
 	}
+}
+
+// shows is the title of the page that somebody sees behind their certificate.
+func (s *started) shows(t *testing.T, p demo.Person) string {
+	t.Helper()
+	c := s.browser(t, p)
+	page, err := c.Get(s.sheet.Realms[p.Realm].URL + "/signin")
+	if err == nil {
+		f := page.Form()
+		f.Fill("username", p.Email)
+		page, err = c.Submit(f)
+	}
+	if err == nil {
+		page, err = c.Submit(page.FormTo("/certificate"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Title()
 }
 
 // What CONTRACT promises of demo.json and the directory, from nothing; and the same people, passwords and CA at the
@@ -94,7 +138,9 @@ func TestDemoFromNothingAndAgain(t *testing.T) {
 		t.Errorf("%+v", one.sheet)
 	}
 	for _, realm := range []string{"shop", "wealth"} {
-		if r := one.sheet.Realms[realm]; !strings.HasPrefix(r.URL, "https://"+realm+".localhost:") || r.Issuer != r.URL {
+		r := one.sheet.Realms[realm]
+		asks := map[string]string{"wealth": strings.Replace(r.URL, "https://", "https://cert.", 1)}[realm]
+		if !strings.HasPrefix(r.URL, "https://"+realm+".localhost:") || r.Issuer != r.URL || r.CertificateURL != asks {
 			t.Errorf("%s: %+v", realm, r)
 		}
 		for _, want := range []string{"customer administrator active", "member active", "member invited", "agent active", "supervisor active", "owner active"} {
@@ -115,16 +161,26 @@ func TestDemoFromNothingAndAgain(t *testing.T) {
 		}
 	}
 	var mails []string
-	for len(mails) < 2 {
+	for len(mails) < 3 {
 		<-time.After(20 * time.Millisecond)
 		mails, _ = filepath.Glob(filepath.Join(dir, "mail", "*.eml"))
 	}
 	for _, m := range mails {
-		if !strings.Contains(m, "-invitation-") {
+		if !strings.Contains(m, "-invitation-") && !strings.Contains(m, "-certificate-file-") && !strings.Contains(m, "-certificate-contact-") {
 			t.Errorf("mail nobody needs: %s", m)
 		}
 	}
 	one.signIn(t, one.person("paul.moser@moser.example"))
+	for email, state := range map[string]string{"anna": "valid", "paul": "valid", "sofia": "mailed", "emil": "expired", "rosa": "revoked"} {
+		p := one.person(email + ".moser@moser.example")
+		file, err := os.Stat(filepath.Join(dir, p.CertificateFile))
+		if p.Certificate != state || state != "mailed" && (err != nil || file.Mode().Perm() != 0o600 || p.CertificatePassword == "") {
+			t.Errorf("%s: %+v, %v", email, p, err)
+		}
+		if title := map[string]string{"expired": "has run out", "revoked": "was revoked"}[state]; title != "" && !strings.Contains(one.shows(t, p), title) {
+			t.Errorf("%s certificate: %q", state, one.shows(t, p))
+		}
+	}
 	if code := one.stop(); code != done || one.errs.String() != "" {
 		t.Errorf("%d: %s", code, one.errs.String())
 	}

@@ -198,9 +198,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
 		signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
-	ways := &certhost.Service{
-		Store: sqlstore.For[certhost.Tx](g.store), Flows: h.login, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
-	}
+	ways := h.ways()
 	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
 	in.Mount(h.site, h.mux)
 	in.MountCertificates(h.site, h.shown)
@@ -220,6 +218,13 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		return web.Redirect(w, r, "/account") // which asks to sign in first where it must
 	})
 	return h, nil
+}
+
+// ways lead browsers to the hosts for certificates and back.
+func (h *house) ways() *certhost.Service {
+	return &certhost.Service{
+		Store: sqlstore.For[certhost.Tx](h.store), Flows: h.login, Ring: h.ring, Realms: h.cache, Clock: h.clock, Count: h.metrics.Count,
+	}
 }
 
 // refresh reads the realms again after the epoch has risen. It tries until it has them: a node that went on with those

@@ -14,8 +14,8 @@
 //   - V4 An agent has five wrong entries within ten minutes and twenty within an hour; then they are locked for the rest
 //     of that time, and supervisors and owners are told.
 //   - V5 The words come with the agent who opens the activation and change with them. No words, no desk.
-//   - V6 Whoever confirms is staff who may reset the person, and never the person themselves, their contact, who issued the
-//     certificate, or who opened the request behind it or gave its first approval: so there are always two of them, whatever
+//   - V6 Whoever confirms is staff who may reset the person, and never the person themselves, their contact, who had a hand in
+//     issuing the certificate or handing it over, or who opened the request behind it or gave its first approval: so there are always two of them, whatever
 //     the policy asks for. Where the realm says so, two confirm.
 //   - V7 Every required check of the realm's list has passed in this call, with a note, before anybody confirms. A failed
 //     one is kept, and ends in a rejection.
@@ -67,10 +67,10 @@ const (
 
 // Device is what a certificate's session is known by; zero where there is no certificate.
 type Device struct {
-	Name        string `json:"name,omitempty"`
-	Words       string `json:"words,omitempty"` // of the certificate's fingerprint, to be compared by voice
-	Certificate string `json:"certificate,omitempty"`
-	Issuer      string `json:"issuer,omitempty"` // id of the person who issued it
+	Name        string   `json:"name,omitempty"`
+	Words       string   `json:"words,omitempty"` // of the certificate's fingerprint, to be compared by voice
+	Certificate string   `json:"certificate,omitempty"`
+	Issuers     []string `json:"issuers,omitempty"` // ids of everybody who had a hand in issuing it
 }
 
 // Confirmation is one yes.
@@ -167,7 +167,7 @@ func (a Activation) Matches(ring *secret.Ring, code string) bool {
 
 // MayConfirm reports whether somebody may open, compare and confirm (V6): nil; what directory.May returns;
 // fault.Forbidden "not-allowed" for who is no staff, "call-own" for the person themselves, "call-contact", "call-issuer" for
-// who issued the certificate, "call-opener" for who opened one of the requests behind it or gave its first approval, and
+// who had a hand in issuing the certificate, "call-opener" for who opened one of the requests behind it or gave its first approval, and
 // "call-second" for who has confirmed already. requests are the live ones about the person.
 func (a Activation) MayConfirm(by, target directory.Person, requests []helpdesk.Request) error {
 	if by.ID == target.ID {
@@ -181,7 +181,7 @@ func (a Activation) MayConfirm(by, target directory.Person, requests []helpdesk.
 		return fault.New(fault.Forbidden, "not-allowed")
 	case by.ID == target.Contact:
 		return fault.New(fault.Forbidden, "call-contact")
-	case by.ID == a.Device.Issuer:
+	case slices.Contains(a.Device.Issuers, by.ID):
 		return fault.New(fault.Forbidden, "call-issuer")
 	}
 	for _, r := range requests {

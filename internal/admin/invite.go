@@ -27,7 +27,8 @@ type Invitation struct {
 // maxName bounds a person's name, in characters.
 const maxName = 100
 
-// Invite adds a person and mails the invitation. Nobody who invites sees its secret (Show is for the command line,
+// Invite adds a person and mails the invitation, where the realm's policy lets one lead anywhere: who needs a certificate first
+// hears of the portal with its file. Nobody who invites sees its secret (Show is for the command line,
 // which has the machine anyway). A person withdrawn before, or invited already, keeps no trace that would tell.
 //
 // Errors: fault.Invalid "address-invalid" (email), "name-missing", "name-too-long" (name), "language-unknown",
@@ -91,6 +92,9 @@ func (s *People) invite(tx PeopleTx, by login.By, p directory.Person, show func(
 	e := by.EventAbout(p, now, "person.added", "", map[string]string{"name": p.Name, "role": string(p.Role)})
 	if err := tx.Audit(e); err != nil {
 		return nil, err
+	}
+	if !realm.Invites(p.Role) {
+		return nil, nil // their way in begins with what staff give them
 	}
 	return nil, login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, show, false))
 }
@@ -164,7 +168,7 @@ func (s *People) invitation(by login.By, now time.Time, show func(string), again
 }
 
 // Resend makes a new invitation for somebody who was never active; the older one is dead at once. At most five a day
-// for one person. Errors: fault.NotFound, fault.Conflict "already-active", fault.Throttled "too-many-invitations".
+// for one person. Errors: fault.NotFound, fault.Conflict "already-active" and "no-invitation" where it would open nothing, fault.Throttled "too-many-invitations".
 func (s *People) Resend(ctx context.Context, by login.By, id string) error {
 	now := s.Clock()
 	realm, err := s.Realms.Realm(by.Person.Realm)
@@ -178,6 +182,9 @@ func (s *People) Resend(ctx context.Context, by login.By, id string) error {
 		}
 		if p.State != directory.Invited {
 			return fault.New(fault.Conflict, "already-active")
+		}
+		if !realm.Invites(p.Role) {
+			return fault.New(fault.Conflict, "no-invitation")
 		}
 		ok, retry, err := tx.Reserve("resend-by:"+p.ID, 5, 24*time.Hour, now)
 		if err != nil {

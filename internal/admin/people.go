@@ -269,7 +269,7 @@ func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, er
 			}
 		}()
 		invited := p.State == directory.Invited
-		d.MayInvite = invited && directory.May(by.Person, directory.Invite, p) == nil
+		d.MayInvite = invited && directory.May(by.Person, directory.Invite, p) == nil && by.Realm.Invites(p.Role)
 		d.MayWithdraw = invited && directory.May(by.Person, directory.Withdraw, p) == nil
 		d.MayHistory = directory.May(by.Person, directory.SeeHistory, p) == nil
 		if !d.MayHistory {

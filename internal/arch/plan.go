@@ -71,11 +71,11 @@ var Plan = map[string]Room{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/mail",
 	}},
 	"internal/calls": {cases, []string{
-		"internal/activation", "internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/limit", "internal/login", "internal/secret",
+		"internal/activation", "internal/admin", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/limit", "internal/login", "internal/pki", "internal/secret",
 	}},
 	"internal/certify": {cases, []string{"internal/audit", "internal/directory", "internal/fault", "internal/pki"}},
 	"internal/certhost": {cases, []string{
-		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/limit", "internal/login", "internal/pki", "internal/secret", "internal/session",
+		"internal/activation", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/limit", "internal/login", "internal/pki", "internal/secret", "internal/session",
 	}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/handover": {cases, []string{
@@ -84,7 +84,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/login": {cases, []string{
 		"internal/activation", "internal/audit", "internal/authn", "internal/authn/onetime", "internal/authn/spoken", "internal/breakglass", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/limit", "internal/mail", "internal/memory", "internal/pki", "internal/rollout", "internal/secret", "internal/session",
+		"internal/helpdesk", "internal/keyfile", "internal/limit", "internal/mail", "internal/memory", "internal/pki", "internal/rollout", "internal/secret", "internal/session",
 	}},
 	"internal/renewal": {cases, []string{
 		"internal/audit", "internal/authn", "internal/certify", "internal/directory", "internal/fault", "internal/keyfile", "internal/login", "internal/mail",
@@ -100,8 +100,9 @@ var Plan = map[string]Room{
 	}},
 
 	"internal/demo": {doors, []string{
-		"internal/admin", "internal/audit", "internal/authn", "internal/authn/totp", "internal/directory", "internal/fault",
-		"internal/login", "internal/mail", "internal/secret", "internal/web", "internal/web/catalog",
+		"internal/activation", "internal/admin", "internal/audit", "internal/authn", "internal/authn/totp", "internal/calls", "internal/certhost",
+		"internal/certify", "internal/directory", "internal/fault", "internal/handover", "internal/helpdesk", "internal/keyfile",
+		"internal/login", "internal/mail", "internal/pki", "internal/secret", "internal/web", "internal/web/catalog",
 	}},
 	"internal/forwardauth": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/memory", "internal/secret",

@@ -136,6 +136,9 @@ func (x *explorer) live(w world) {
 	}
 }
 
+// again marks a moment in which a certificate was shown after the call.
+const again set = 1 << 15
+
 func (x *explorer) flow(w world, f Flow, seen map[[4]set]bool) {
 	if x.stop && x.entered {
 		return
@@ -145,6 +148,9 @@ func (x *explorer) flow(w world, f Flow, seen map[[4]set]bool) {
 		if e.Bound {
 			at[1] |= bit(e.Kind)
 		} else {
+			if e.Kind == Cert && at[0].has(Call) {
+				at[0] |= again
+			}
 			at[0] |= bit(e.Kind)
 		}
 	}

@@ -89,7 +89,7 @@ var journeys = []journey{
 	{"staff cannot reset a password by mail", "shop", Staff, true, "password totp", lost(Password), []string{
 		"prove mail also invite", "show mail", "prove totp", "show totp", "stuck needs-two-approvals grant2"}},
 	{"A31 certificate, call, phone, password, terms", "wealth", Members, false, "cert", Goal{}, []string{
-		"prove cert", "show cert", "prove call", "show call", "bind phone", "take phone", "bind password", "take password",
+		"prove cert", "show cert", "prove call", "show call", "prove cert", "show cert", "bind phone", "take phone", "bind password", "take password",
 		"perform terms", "do terms", "admit"}},
 	{"A11 without a certificate nothing begins", "wealth", Members, false, "", Goal{}, []string{
 		"prove cert", "sneak invite", "stuck needs-certificate"}},
@@ -103,19 +103,36 @@ var journeys = []journey{
 		"prove cert", "show cert", "prove password", "show password", "prove phone", "show phone", "bind cert", "take cert", "admit"}},
 	{"a lost phone: certificate, password, an approval and the call", "wealth", Members, true, "cert password phone", Goal{}, []string{
 		"grant phone", "prove cert", "show cert", "prove password", "show password", "prove call also phone", "show call",
-		"bind phone also phone", "take phone", "admit"}},
+		"prove cert also phone", "show cert", "bind phone also phone", "take phone", "admit"}},
 	{"the call does not bind for a person who was active and lost the phone", "wealth", Members, true, "cert password", Goal{}, []string{
 		"prove cert", "show cert", "prove password", "show password", "stuck needs-grant grant"}},
 	{"E13 a call before the certificate counts for nothing", "wealth", Members, false, "cert", Goal{}, []string{
-		"prove cert", "sneak call", "prove cert", "show cert", "prove call", "show call", "bind phone"}},
+		"prove cert", "sneak call", "prove cert", "show cert", "prove call", "show call", "prove cert", "show cert", "bind phone"}},
+	{"E20 a certificate revoked behind the call binds nothing", "wealth", Members, false, "cert", Goal{}, []string{
+		"prove cert", "show cert", "prove call", "show call", "prove cert", "show cert", "end cert", "stuck needs-certificate"}},
 	{"E12 what a session's set-up bound is no sign-in", "wealth", Members, true, "cert password phone", spare(Phone), []string{
 		"prove cert", "show cert", "sneak phone", "hand password", "prove password", "show password", "bind phone"}},
 	{"R3 a certificate revoked meanwhile takes its evidence along", "wealth", Members, true, "cert password phone", Goal{}, []string{
 		"prove cert", "show cert", "prove password", "show password", "end cert", "prove phone", "show phone", "prove call"}},
-	{"the interim wealth text", "wealth-interim", Members, false, "", Goal{}, []string{
+	{"A31 the interim text: certificate, call, certificate once more, app, password, terms", "wealth-interim", Members, false, "cert", Goal{}, []string{
+		"prove cert", "show cert", "prove call", "show call", "prove cert", "show cert", "bind totp", "take totp", "bind password", "take password",
+		"perform terms", "do terms", "admit"}},
+	{"A1 the interim text: three factors every day", "wealth-interim", Members, true, "cert password totp", Goal{}, []string{
+		"prove cert", "show cert", "prove password", "show password", "prove totp", "show totp", "admit"}},
+	{"A54 the interim text: an expired certificate", "wealth-interim", Members, true, "password totp", lost(Cert), []string{
+		"prove password", "show password", "prove totp", "show totp", "prove call", "show call", "bind cert", "take cert", "admit"}},
+	{"the interim text: a lost app", "wealth-interim", Members, true, "cert password totp", Goal{}, []string{
+		"grant totp", "prove cert", "show cert", "prove password", "show password", "prove call also totp", "show call",
+		"prove cert also totp", "show cert", "bind totp also totp", "take totp", "admit"}},
+	{"the interim text: a forgotten password", "wealth-interim", Members, true, "cert password totp", Goal{}, []string{
+		"grant password", "prove cert", "show cert", "prove totp also password", "show totp", "prove call also password", "show call",
+		"prove cert also password", "show cert", "bind password also password", "take password", "admit"}},
+	{"E13 a call before the app counts for nothing", "wealth-interim", Members, true, "password totp", lost(Cert), []string{
+		"prove password", "show password", "sneak call", "prove totp", "show totp", "prove call", "show call", "bind cert"}},
+	{"a password and an app, and no more", "plain", Members, false, "", Goal{}, []string{
 		"prove password also invite mail", "show invite", "bind password", "take password", "bind totp", "take totp",
 		"prove password", "show password", "prove totp", "show totp", "perform terms", "do terms", "admit"}},
-	{"a kind that no line binds", "wealth-interim", Members, true, "password totp", lost(Phone), []string{"stuck not-offered"}},
+	{"a kind that no line binds", "plain", Members, true, "password totp", lost(Phone), []string{"stuck not-offered"}},
 }
 
 // run plays a journey and returns what went otherwise.

@@ -32,6 +32,7 @@ var mutants = []struct {
 	{"R4: nothing is bound where a combination is whole", slack{bindsAnyway: true}},
 	{"E12: ending a factor opens no lesser way to enrol it", slack{rollOutAlways: true}},
 	{"E13: the call follows the certificate or the phone", slack{callAnywhere: true}},
+	{"E20: the certificate is shown once more after the call", slack{certOnce: true}},
 	{"an overlay never shrinks what has to be shown", slack{topFloorOnly: true}},
 	{"R2: evidence of another person is nobody's", slack{otherPerson: true}},
 	{"E18: what comes soon is set up by who is let in already", slack{soonFirst: true}},

@@ -30,7 +30,8 @@ package authn
 //     turns a stricter policy on, its people enrol what is new with what they have. A kind that was held and ended (a
 //     revoked passkey) does not open that way again, or ending it would weaken the account. What was bound in the flow
 //     is no sign-in.
-//   - E13 The call counts only if the certificate or the phone was shown before it, in the same flow.
+//   - E13 The call counts only if the certificate or the phone was shown before it, in the same flow; or whatever else of the
+//     person's a combination asks for beside a certificate, such as their authenticator until there are phones.
 //   - E14 Evidence is as good as its credential: ended, unknown or suspended since, it counts for nothing, also towards
 //     login and remnants. Evidence of a kind without credential counts within its flow.
 //   - E15 Under fresh only what was bound here is shown again; what was proven already is not asked twice.
@@ -46,6 +47,8 @@ package authn
 //     without the exempt kind suffices where something remains that names its person, and the kind counts as not held
 //     for else; where the strictest text asks for that kind alone, the one below it counts. For gates, remnants and bindings nothing changes: who is let in by less never enrols by less. It does
 //     not count in a flow that came by a link, which is there to set something up, nor leads anybody to what comes Soon.
+//   - E20 What is bound behind the call asks once more for the certificate that was shown before it: minutes have gone by, and
+//     the call has proven who speaks, not that the device is still theirs. Another certificate does not do.
 
 import (
 	"cmp"
@@ -70,7 +73,7 @@ func Next(r Rules, p Person, f Flow) Step { return slack{}.next(r, p, f) }
 type slack struct {
 	anyRemnant, emptyRemnant, rollOutAlways, keepLost, suspendedShows, suspendedGone, noElse, endedCounts, boundAdmits, boundForgotten,
 	boundIsLogin, inviteAlways, setUpAlways, oneApprover, grantAnyTime, grantAnyKind, grantForever, oldLogin, noGate,
-	noDuties, bindsAnyway, callAnywhere, topFloorOnly, otherPerson, manyAtOnce, soonFirst, exemptOpens, exemptAll bool
+	noDuties, bindsAnyway, callAnywhere, certOnce, topFloorOnly, otherPerson, manyAtOnce, soonFirst, exemptOpens, exemptAll bool
 }
 
 func (s slack) next(r Rules, p Person, f Flow) Step {
@@ -99,8 +102,13 @@ type view struct {
 	bound  set // evidence from enrolling
 	made   set // of that, in this flow
 	recent set // shown at most LoginAge ago
+	calls  set // what the call may follow (E13)
 	once   set // once-only kinds, and recovery codes
 	lost   set // held, named by a live grant, not bound since
+
+	cert   string // credential of the certificate that was shown last
+	called string // of the one that the call followed, empty for none
+	again  bool   // that one was shown after the call as well (E20)
 }
 
 // way is a combination as sets.
@@ -115,6 +123,7 @@ func look(s slack, r Rules, p Person, f Flow) *view {
 	for _, login := range append(slices.Clone(r.Floors), r.Login) {
 		v.floors = append(v.floors, ways(login))
 	}
+	v.calls = callers(v.floors[0])
 	for _, c := range slices.Concat(append([][]Combination{r.Login}, r.Floors...)...) {
 		for _, k := range c.Kinds {
 			if !slices.Contains(v.order, k) {
@@ -185,9 +194,12 @@ func (v *view) see(e Evidence) {
 	}
 	b := bit(e.Kind)
 	switch {
-	case e.Kind == Call && (v.shown|v.bound)&setOf(Cert, Phone) == 0 && !v.callAnywhere:
+	case e.Kind == Call && (v.shown|v.bound)&v.calls == 0 && !v.callAnywhere:
 	case !info.Held, e.Kind == Recovery && !e.Bound:
 		v.once |= b
+		if e.Kind == Call {
+			v.called, v.again = v.cert, false
+		}
 	case e.Bound:
 		v.bound |= b
 		if !e.At.Before(v.flow.Created) { // a session hands its older evidence on; that binding is not this flow's
@@ -195,6 +207,9 @@ func (v *view) see(e Evidence) {
 		}
 	default:
 		v.shown |= b
+		if e.Kind == Cert {
+			v.cert, v.again = e.Credential, v.again || e.Credential == v.called
+		}
 	}
 	age := v.flow.Now.Sub(e.At)
 	if info.Held && (!e.Bound || v.boundIsLogin) && (age <= LoginAge && age >= -skew || v.oldLogin) {

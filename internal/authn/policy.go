@@ -32,7 +32,7 @@ const (
 const (
 	GateInvite   = Gate(Invite)   // an invitation; only who was never active
 	GateMail     = Gate(Mail)     // a round trip to the stored address
-	GateCall     = Gate(Call)     // the activation call, where the certificate or the phone was shown
+	GateCall     = Gate(Call)     // the activation call, where the certificate or the phone was shown (E13)
 	GateSpoken   = Gate(Spoken)   // a spoken code, confirmed by an agent
 	GateRecovery = Gate(Recovery) // a recovery code
 )
@@ -114,6 +114,14 @@ func (r Rules) Plain() Rules {
 func (p *Policies) Rules(a Audience) Rules {
 	b := p.block(a)
 	return Rules{Login: flatten(b.Login), Enrol: b.Enrol, Replace: b.Replace, Fresh: b.Fresh, Then: b.Then}
+}
+
+// Invites reports whether an invitation opens anything: where no line to enrol has its gate, the way in begins with something
+// else, such as a certificate that staff issue.
+func (r Rules) Invites() bool {
+	return slices.ContainsFunc(r.Enrol, func(b Binding) bool {
+		return slices.ContainsFunc(b.Gates, func(g []Gate) bool { return slices.Contains(g, GateInvite) })
+	})
 }
 
 // Asks reports whether a combination of some audience names the kind.

@@ -159,6 +159,9 @@ func (v *view) route(k Kind, w Way, gates []Gate) route {
 		r.block, r.gate = beyond.block, beyond.gate
 	case len(r.next) == 0:
 		r = beyond
+		if r.ready() && slices.Contains(gates, GateCall) && v.called != "" && !v.again && !v.certOnce {
+			r.next, r.gate = []Kind{Cert}, GateCall // E20
+		}
 	}
 	return r
 }
@@ -244,9 +247,9 @@ func (r *route) through(v *view, gates []Gate, will set) {
 		case k == "" || factors.has(k) || v.once.has(k):
 		case k == Recovery && (!v.held.has(Recovery) || v.shut.has(Recovery)):
 			r.block, r.gate = NoCodes, g
-		case k == Call && will&setOf(Cert, Phone) == 0 && !v.callAnywhere:
+		case k == Call && will&v.calls == 0 && !v.callAnywhere:
 			// The call binds a session that showed the certificate or the phone (E13): one of them comes first.
-			have := setOf(Cert, Phone) & v.held &^ v.shut &^ v.lost &^ bit(r.kind)
+			have := v.calls & v.held &^ v.shut &^ v.lost &^ bit(r.kind)
 			if have == 0 {
 				r.block, r.gate = NeedsCertificate, g
 			} else if r.gate == "" {

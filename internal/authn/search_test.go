@@ -159,6 +159,17 @@ func (o *oracle) visit(made set) {
 	}
 }
 
+// callers is what the call may follow: certificate, phone, and what the realm asks to have beside a certificate.
+func (o *oracle) callers() set {
+	all := kindset("cert phone")
+	for _, c := range o.floors[0] {
+		if own := setOf(c.Kinds...); own.has(Cert) {
+			all |= own & kindset("totp passkey")
+		}
+	}
+	return all
+}
+
 func (o *oracle) counts(c Combination, held set) bool {
 	for _, u := range c.Unless {
 		if setOf(u...).within(held) {
@@ -196,7 +207,7 @@ func (o *oracle) may(k Kind, gates []Gate, replace bool, made, held, own set) bo
 				return false
 			}
 		case GateCall:
-			if !w.can.has(Call) || own&kindset("cert phone") == 0 {
+			if !w.can.has(Call) || own&o.callers() == 0 {
 				return false
 			}
 		case GateMail, GateSpoken:

@@ -56,3 +56,17 @@ func minimal(sets []set) []set {
 	}
 	return out
 }
+
+// callers is what the call may follow (E13): the certificate, the phone, and what the realm's combinations ask for beside a
+// certificate of what people have.
+func callers(floor []way) set {
+	all := setOf(Cert, Phone)
+	for _, w := range floor {
+		for _, k := range w.kinds.kinds() {
+			if info, _ := Info(k); w.kinds.has(Cert) && info.Categories&Possession != 0 {
+				all |= bit(k)
+			}
+		}
+	}
+	return all
+}

@@ -81,7 +81,10 @@ type walker struct {
 }
 
 // place is what tells two moments of one walk apart.
-type place struct{ shown, bound, held, owed uint16 }
+type place struct {
+	shown, bound, held, owed uint16
+	again                    bool // a certificate was shown after the call
+}
 
 func (w *walker) reach(p Person, f Flow, can set) bool {
 	at := place{owed: uint16(len(p.Owed))}
@@ -89,6 +92,7 @@ func (w *walker) reach(p Person, f Flow, can set) bool {
 		if e.Bound {
 			at.bound |= uint16(bit(e.Kind))
 		} else {
+			at.again = at.again || e.Kind == Cert && at.shown&uint16(bit(Call)) != 0
 			at.shown |= uint16(bit(e.Kind))
 		}
 	}

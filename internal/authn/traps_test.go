@@ -186,3 +186,47 @@ func TestPolicyErrorsAreFaults(t *testing.T) {
 		t.Errorf("got %v", f)
 	}
 }
+
+// The call follows one certificate. Another one of the same person, shown after it, is no answer to the question for the first.
+func TestTrapAnotherCertificateAfterTheCall(t *testing.T) {
+	for _, name := range []string{"wealth", "wealth-interim"} {
+		r := text(t, name).Rules(Members)
+		p := Person{ID: "somebody", Held: []Holding{{Kind: Cert, Credential: "one"}, {Kind: Cert, Credential: "two"}}}
+		f := Flow{ID: "flow", Person: p.ID, Created: trial, Now: trial}
+		step := func(shown ...Evidence) string {
+			f.Evidence = shown
+			return show(Next(r, p, f))
+		}
+		one, two, call := Evidence{Kind: Cert, Credential: "one", At: trial}, Evidence{Kind: Cert, Credential: "two", At: trial}, Evidence{Kind: Call, At: trial}
+		for _, c := range []struct {
+			shown []Evidence
+			want  string
+		}{
+			{[]Evidence{one}, "prove call"},
+			{[]Evidence{one, call}, "prove cert"},
+			{[]Evidence{one, call, two}, "prove cert"},
+			{[]Evidence{two, one, call, two}, "prove cert"},
+			{[]Evidence{one, call, two, one}, "bind " + string(r.Enrol[0].Kinds[0])},
+			{[]Evidence{one, call, one, two}, "bind " + string(r.Enrol[0].Kinds[0])},
+			{[]Evidence{call, one}, "prove call"},
+		} {
+			if got := step(c.shown...); got != c.want {
+				t.Errorf("%s: %v leads to %s, want %s", name, c.shown, got, c.want)
+			}
+		}
+	}
+}
+
+// An authenticator stands for the phone behind the call only where a combination asks for it beside a certificate.
+func TestTrapTheCallFollowsAnAuthenticatorThatStandsAlone(t *testing.T) {
+	for _, c := range []struct {
+		login string
+		bound set
+	}{{"password + totp", 0}, {"cert + password | password + totp", 0}, {"cert + password + totp", setOf(Cert)}} {
+		r := parse(t, "login "+c.login, "replace call -> cert")
+		w := world{rules: r, ever: true, held: kindset("password totp"), can: kindset("password totp call")}
+		if got := explore(w, false); got.bound != c.bound {
+			t.Errorf("login %s: bound %v, want %v", c.login, got.bound.kinds(), c.bound.kinds())
+		}
+	}
+}

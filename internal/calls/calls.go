@@ -10,7 +10,7 @@
 //     browser that waits.
 //   - Every step loads the agent's and the person's standing in the transaction that acts, and goes through the version: of a
 //     confirmation and a rejection at once one happens.
-//   - A flow that is over takes nothing: its code is dead with it.
+//   - A flow that is over takes nothing: its code is dead with it. So is that of a certificate that has ended.
 package calls
 
 import (
@@ -25,6 +25,7 @@ import (
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
 	"doorward/internal/login"
+	"doorward/internal/pki"
 	"doorward/internal/secret"
 )
 
@@ -45,6 +46,8 @@ type Tx interface {
 	ActivationsOf(realm, person string, limit int) ([]activation.Activation, error)
 	TryActivation(id, agent string, limit int, now time.Time) (int, error)
 	UpdateActivation(activation.Activation) error
+	Certificate(realm, id string) (pki.Certificate, error)
+	UpdateCertificate(pki.Certificate) error
 }
 
 // Store begins transactions.
@@ -118,14 +121,30 @@ func (d *Desk) fill(tx Tx, by login.By, c *Call, now time.Time) error {
 	}
 	c.Binds = f.Goal.Bind
 	waits := f.ID != "" && f.State == authn.FlowOpen && now.Before(f.Expires) && f.Person == c.Person
+	lives, err := d.lives(tx, c.Activation, now)
+	if err != nil {
+		return err
+	}
 	switch {
-	case !waits || !c.Live(now):
+	case !waits || !lives || !c.Live(now):
 		c.May = over()
 	case c.May == nil && c.Who.State.Shut():
 		c.May = fault.New(fault.Conflict, "person-shut")
 	}
 	c.Reject = c.Reject && waits && (c.Live(now) || c.Collectable(now))
 	return nil
+}
+
+// lives reports whether the certificate still does in whose session somebody waits: a call does not outlive it.
+func (d *Desk) lives(tx Tx, a activation.Activation, now time.Time) (bool, error) {
+	if a.Device.Certificate == "" {
+		return true, nil
+	}
+	on, err := tx.Certificate(a.Realm, a.Device.Certificate)
+	if fault.Of(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil && on.Live(now), err
 }
 
 // Waiting are the sessions of a person that wait for a call, newest first. It fails with fault.NotFound as every step does.

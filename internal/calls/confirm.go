@@ -8,11 +8,11 @@ import (
 
 	"doorward/internal/activation"
 	"doorward/internal/admin"
-	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/helpdesk"
 	"doorward/internal/login"
+	"doorward/internal/pki"
 )
 
 const (
@@ -174,25 +174,22 @@ func (d *Desk) suspend(tx Tx, by login.By, c Call, now time.Time) error {
 	if c.Device.Certificate == "" {
 		return nil
 	}
-	creds, err := tx.Credentials(c.Realm, c.Person)
+	on, err := tx.Certificate(c.Realm, c.Device.Certificate)
+	if fault.Of(err, fault.NotFound) || err == nil && !on.Live(now) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	for _, k := range creds {
-		if k.ID != c.Device.Certificate || k.State != authn.Active {
-			continue
-		}
-		k.State = authn.Suspended
-		if err := tx.UpdateCredential(k); err != nil {
-			return err
-		}
-		if _, err := tx.EndSessions(c.Realm, c.Person, "", "factor-changed", now); err != nil {
-			return err
-		}
-		tx.Bump()
-		data := facts(c.Activation)
-		data["kind"], data["name"], data["credential"] = string(k.Kind), k.Name, k.ID
-		return tx.Audit(by.EventAbout(c.Who, now, "credential.suspended", "", data))
+	on.State, on.Reason, on.Ended = pki.Suspended, pki.Hold, now
+	if err := tx.UpdateCertificate(on); err != nil {
+		return err
 	}
-	return nil
+	if _, err := tx.EndSessions(c.Realm, c.Person, "", "factor-changed", now); err != nil {
+		return err
+	}
+	tx.Bump()
+	data := facts(c.Activation)
+	data["name"], data["certificate"], data["serial"], data["until"] = on.Name, on.ID, on.Serial, on.NotAfter.UTC().Format(time.DateOnly)
+	return tx.Audit(by.EventAbout(c.Who, now, "certificate.suspended", "call-rejected", data))
 }

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
@@ -68,6 +70,30 @@ func (d *Desk) Presented(tx login.Tx, f authn.Flow, ticket string) (*authn.Prese
 		ID: on.ID, Realm: on.Realm, Person: on.Person, Kind: authn.Cert, Name: on.Name, Created: on.Created, Data: data,
 	}}, err
 }
+
+// Device implements login.Certificates: the certificate's fingerprint as words, and everybody of the staff who had a hand in
+// it: who asked for it, who approved it, who sent its file, and who said the file's password. None of them takes its call.
+func (d *Desk) Device(tx login.Tx, realm, certificate string) (activation.Device, error) {
+	on, err := tx.Certificate(realm, certificate)
+	if err != nil {
+		return activation.Device{}, err
+	}
+	device := activation.Device{
+		Name: on.Name, Words: strings.Join(pki.Words(on.DER), " "), Certificate: on.ID, Issuers: []string{on.Requester, on.Approver},
+	}
+	parcels, err := tx.ParcelsOf(realm, on.Person, lastParcels)
+	for _, p := range parcels {
+		if p.Certificate == on.ID {
+			device.Issuers = append(device.Issuers, p.Sender, p.Contact)
+		}
+	}
+	slices.Sort(device.Issuers)
+	device.Issuers = slices.DeleteFunc(slices.Compact(device.Issuers), func(id string) bool { return id == "" })
+	return device, err
+}
+
+// lastParcels is how many files of a person are looked through for the one of a certificate that is shown now.
+const lastParcels = 50
 
 // Risen implements login.Certificates: it looks whether the certificate that a new session stands on is in use in another
 // browser at this moment. Its key was copied then, or its device is a shared one. Mails go out once a day.

@@ -3,8 +3,8 @@
 //
 // The rules:
 //
-//   - People come in the way people come in: they are invited, follow their link, set up, sign in, accept the terms. The
-//     demo holds no back door that the product does not have.
+//   - People come in the way people come in: they are invited, follow their link, set up, sign in, accept the terms; or show a
+//     certificate and make a call. The demo holds no back door that the product does not have.
 //   - Passwords and seeds are random for each directory. They stand in files of their owner alone, and on the start page,
 //     which answers on this machine only.
 //   - A directory is whole or it is begun anew: a start that was cut off while people were being made leaves a mark.
@@ -30,6 +30,10 @@ type Person struct {
 	State        string `json:"state"` // "active" or "invited"
 	Password     string `json:"password,omitempty"`
 	TOTPSecret   string `json:"totp_secret,omitempty"` // base32 without blanks
+
+	Certificate         string `json:"certificate,omitempty"`      // what became of it: "valid", "mailed", "expired", "revoked"; empty without one
+	CertificateFile     string `json:"certificate_file,omitempty"` // PKCS #12, in the directory
+	CertificatePassword string `json:"certificate_password,omitempty"`
 }
 
 // Roles are the words of demo.json for roles.
@@ -46,9 +50,11 @@ var cast = []Person{
 	{Realm: "shop", Email: "nina.frei@northline.example", Name: "Nina Frei", Role: "agent", State: "active"},
 	{Realm: "shop", Email: "tom.berger@northline.example", Name: "Tom Berger", Role: "supervisor", State: "active"},
 	{Realm: "shop", Email: "eva.lang@northline.example", Name: "Eva Lang", Role: "owner", State: "active"},
-	{Realm: "wealth", Organization: "Family Moser", Email: "anna.moser@moser.example", Name: "Anna Moser", Role: "customer administrator", State: "active"},
-	{Realm: "wealth", Organization: "Family Moser", Email: "paul.moser@moser.example", Name: "Paul Moser", Role: "member", State: "active"},
-	{Realm: "wealth", Organization: "Family Moser", Email: "sofia.moser@moser.example", Name: "Sofia Moser", Role: "member", State: "invited"},
+	{Realm: "wealth", Organization: "Family Moser", Email: "anna.moser@moser.example", Name: "Anna Moser", Role: "customer administrator", State: "active", Certificate: held},
+	{Realm: "wealth", Organization: "Family Moser", Email: "paul.moser@moser.example", Name: "Paul Moser", Role: "member", State: "active", Certificate: held},
+	{Realm: "wealth", Organization: "Family Moser", Email: "sofia.moser@moser.example", Name: "Sofia Moser", Role: "member", State: "invited", Certificate: mailed},
+	{Realm: "wealth", Organization: "Family Moser", Email: "emil.moser@moser.example", Name: "Emil Moser", Role: "member", State: "active", Certificate: ranOut},
+	{Realm: "wealth", Organization: "Family Moser", Email: "rosa.moser@moser.example", Name: "Rosa Moser", Role: "member", State: "active", Certificate: revoked},
 	{Realm: "wealth", Email: "luca.graf@meridian.example", Name: "Luca Graf", Role: "agent", State: "active"},
 	{Realm: "wealth", Email: "ines.roth@meridian.example", Name: "Ines Roth", Role: "supervisor", State: "active"},
 	{Realm: "wealth", Email: "karl.stein@meridian.example", Name: "Karl Stein", Role: "owner", State: "active"},
@@ -78,7 +84,7 @@ func Load(dir string) (people []Person, ok bool, err error) {
 	return people, err == nil, err
 }
 
-// clear removes what a start that was cut off has begun: the database, its mails, the people. The CA stays, since
+// clear removes what a start that was cut off has begun: the database, its mails, the people, their certificates. The CA stays, since
 // somebody may have trusted it.
 func clear(dir string) error {
 	for _, name := range []string{Database, Database + "-wal", Database + "-shm", Anchor, peopleFile} {
@@ -86,8 +92,10 @@ func clear(dir string) error {
 			return err
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(dir, MailDir)); err != nil {
-		return err
+	for _, name := range []string{MailDir, CertificateDir} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	return os.Remove(filepath.Join(dir, markFile))
 }
@@ -125,8 +133,9 @@ type Sheet struct {
 
 // SheetRealm is one realm of demo.json.
 type SheetRealm struct {
-	URL    string `json:"url"`
-	Issuer string `json:"issuer"`
+	URL            string `json:"url"`
+	CertificateURL string `json:"certificate_url,omitempty"` // where browsers show certificates; empty where the policy asks for none
+	Issuer         string `json:"issuer"`
 }
 
 // Remove takes demo.json away: whoever waits for it must not read the one of the last start.

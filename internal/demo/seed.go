@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"path"
@@ -19,8 +20,10 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/authn/totp"
 	"doorward/internal/directory"
+	"doorward/internal/keyfile"
 	"doorward/internal/login"
 	"doorward/internal/mail"
+	"doorward/internal/pki"
 	"doorward/internal/secret"
 )
 
@@ -39,9 +42,12 @@ func (c *Clock) setBack(d time.Duration) { c.back.Store(int64(d)) }
 // Tx is what the demo needs of a transaction beside the use cases.
 type Tx interface {
 	StaffOrganization(realm string) (directory.Organization, error)
+	Organization(realm, id string) (directory.Organization, error)
+	Certificate(realm, id string) (pki.Certificate, error)
 	AddOrganization(directory.Organization) error
 	Person(realm, id string) (directory.Person, error)
 	Mails(realm, person string, limit int) ([]mail.Message, error)
+	ClaimMail(now time.Time, hold time.Duration, limit int) ([]mail.Message, error)
 	VoidMails(realm, person, template string, now time.Time) (int, error)
 	Audit(audit.Event) error
 }
@@ -59,6 +65,9 @@ type Maker struct {
 	People *admin.People
 	Realms login.Realms
 	Clock  *Clock
+	Dir    string
+
+	Certificates Certificates
 }
 
 // somebody is a person on their way in.
@@ -71,7 +80,16 @@ type somebody struct {
 	caller login.Caller
 	view   login.View
 	key    totp.Key
+	device string            // what a client calls it
+	parcel keyfile.Parcel    // the file of its certificate
+	leaf   *x509.Certificate // that certificate
 }
+
+// clientRealm is the realm whose customers come in with certificates.
+const clientRealm = "wealth"
+
+// client reports whether somebody comes in with a certificate.
+func (s *somebody) client() bool { return s.Certificate != "" }
 
 const (
 	dayBack = 26 * time.Hour
@@ -97,6 +115,7 @@ func (m *Maker) Make(ctx context.Context) ([]Person, error) {
 			s.Organization = s.realm.Operator
 		}
 		s.caller = login.Caller{Realm: p.Realm, Network: fmt.Sprintf("192.0.2.%d", 10+i), Agent: "Firefox on Linux", Language: "en"}
+		s.device = strings.Fields(p.Name)[0] + "’s laptop"
 		all[i] = s
 	}
 	// Two steps, with the clock moved on between them: the code that sets up an authenticator does not sign in.
@@ -104,10 +123,14 @@ func (m *Maker) Make(ctx context.Context) ([]Person, error) {
 		func(ctx context.Context, s *somebody) error { return m.setUp(ctx, s, orgs) },
 		m.signIn,
 	} {
-		if err := each(ctx, all, step); err != nil {
+		if err := each(ctx, all, false, step); err != nil {
 			return nil, err
 		}
 		m.Clock.setBack(dayBack - oneStep)
+	}
+	d, err := m.clients(ctx, all, orgs)
+	if err != nil {
+		return nil, err
 	}
 	if err := m.tidy(ctx, all); err != nil {
 		return nil, err
@@ -119,19 +142,51 @@ func (m *Maker) Make(ctx context.Context) ([]Person, error) {
 			if err := m.invite(ctx, s, orgs); err != nil {
 				return nil, err
 			}
+			if s.client() {
+				if err := m.send(ctx, s, d); err != nil {
+					return nil, err
+				}
+			}
 		}
 		people[i] = s.Person
 	}
 	return people, nil
 }
 
-// each does a step for everybody who is to be active, as many at a time as passwords are hashed: more would wait for a
+// clients are those who need others to be there before they come in.
+func (m *Maker) clients(ctx context.Context, all []*somebody, orgs map[string]directory.Organization) (d desk, err error) {
+	realm, err := m.Realms.Realm(clientRealm)
+	if err != nil {
+		return d, err
+	}
+	if err = m.found(ctx, realm); err != nil {
+		return d, err
+	}
+	if d, err = m.sit(ctx, all); err != nil {
+		return d, err
+	}
+	err = each(ctx, all, true, func(ctx context.Context, s *somebody) error {
+		if err := m.invite(ctx, s, orgs); err != nil {
+			return err
+		}
+		return m.send(ctx, s, d)
+	})
+	if err == nil {
+		err = m.open(ctx, all)
+	}
+	if err != nil {
+		return d, err
+	}
+	return d, each(ctx, all, true, func(ctx context.Context, s *somebody) error { return m.become(ctx, s, d) })
+}
+
+// each does a step for everybody who is to be active, the clients or all others, as many at a time as passwords are hashed: more would wait for a
 // place, and on a slow machine be sent away.
-func each(ctx context.Context, all []*somebody, step func(context.Context, *somebody) error) error {
+func each(ctx context.Context, all []*somebody, clients bool, step func(context.Context, *somebody) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, s := range all {
-		if s.State != "active" {
+		if s.State != "active" || s.client() != clients {
 			continue
 		}
 		g.Go(func() error {
@@ -268,12 +323,9 @@ func (m *Maker) signIn(ctx context.Context, s *somebody) error {
 			view, err = m.Login.Prove(ctx, s.caller, flow, authn.Answer{Kind: authn.Password, Address: s.Email, Text: s.Password})
 		case view.Step.Accepts(authn.ActProve, authn.TOTP):
 			view, err = m.Login.Prove(ctx, s.caller, flow, authn.Answer{Kind: authn.TOTP, Text: s.key.Code(m.Clock.Now())})
-		case view.Step.Act == authn.ActPerform && view.Step.Duty == authn.Terms:
-			view, err = m.Login.Perform(ctx, s.caller, flow, login.Done{
-				Duty: authn.Terms, Typed: s.Email, Read: true, Version: s.realm.Terms.Version, Language: s.realm.Languages[0],
-			})
 		case view.Step.Act == authn.ActPerform:
-			view, err = m.Login.Perform(ctx, s.caller, flow, login.Done{Duty: view.Step.Duty})
+			s.view = view
+			view, err = m.perform(ctx, s)
 		default:
 			return fmt.Errorf("the way in stops at %+v", view.Step)
 		}
@@ -282,6 +334,15 @@ func (m *Maker) signIn(ctx context.Context, s *somebody) error {
 		}
 	}
 	return errors.New("the way in does not end")
+}
+
+// perform does a duty.
+func (m *Maker) perform(ctx context.Context, s *somebody) (login.View, error) {
+	done := login.Done{Duty: s.view.Step.Duty}
+	if done.Duty == authn.Terms {
+		done.Typed, done.Read, done.Version, done.Language = s.Email, true, s.realm.Terms.Version, s.realm.Languages[0]
+	}
+	return m.Login.Perform(ctx, s.caller, s.view.Flow.ID, done)
 }
 
 // tidy takes back the mails about the way in that nobody needs to read.

@@ -33,13 +33,37 @@ func (s *Service) waits(tx Tx, st *standing) (err error) {
 	return err
 }
 
+// follow drops a call from what counts when the certificate has ended in whose session it was made: it was the call of that
+// certificate, and proves nothing without it (REQ A26). What was collected before a newer code was asked for counts for
+// nothing either.
+func (st *standing) follow(tx Tx, f *authn.Flow) error {
+	if !slices.ContainsFunc(f.Evidence, func(e authn.Evidence) bool { return activation.Leads(e.Kind) }) {
+		return nil
+	}
+	a, err := tx.ActivationOfFlow(f.ID)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	if st.device = a.Device.Certificate; st.device == "" {
+		return nil
+	}
+	live := slices.ContainsFunc(st.creds, func(c authn.Credential) bool { return c.ID == st.device && c.State == authn.Active })
+	f.Evidence = slices.DeleteFunc(f.Evidence, func(e authn.Evidence) bool {
+		return activation.Leads(e.Kind) && (!live || e.Credential != a.ID)
+	})
+	return nil
+}
+
 // await stores the activation of a new code.
 func (s *Service) await(tx Tx, c Caller, st *standing, q *authn.Question) (err error) {
 	f := st.flow
 	if life := f.Now.Add(st.realm.Calls.Life()); q.Expires.After(life) {
 		q.Expires = life
 	}
-	a := activation.Activation{Network: c.Network, Browser: c.Agent, Device: s.device(*st)}
+	a := activation.Activation{Network: c.Network, Browser: c.Agent}
+	if a.Device, err = s.device(tx, *st); err != nil {
+		return err
+	}
 	if st.call, err = activation.Begin(tx, s.Ring, f, q, a); err != nil {
 		return err
 	}
@@ -49,20 +73,16 @@ func (s *Service) await(tx Tx, c Caller, st *standing, q *authn.Question) (err e
 	}))
 }
 
-// device is what an agent sees of the certificate that a flow has shown, zero where it showed none.
-func (s *Service) device(st standing) activation.Device {
-	for _, e := range st.flow.Evidence {
-		for _, c := range st.creds {
-			if e.Kind != authn.Cert || c.ID != e.Credential {
-				continue
-			}
-			if s.Device != nil {
-				return s.Device(c)
-			}
-			return activation.Device{Name: c.Name, Certificate: c.ID}
+// device is what an agent sees of the certificate that a flow has shown last, zero where it showed none.
+func (s *Service) device(tx Tx, st standing) (activation.Device, error) {
+	shown := counted(st.flow).Evidence
+	for i := len(shown) - 1; i >= 0; i-- {
+		live := func(c authn.Credential) bool { return c.ID == shown[i].Credential && c.State == authn.Active }
+		if shown[i].Kind == authn.Cert && slices.ContainsFunc(st.creds, live) && s.Certificates != nil {
+			return s.Certificates.Device(tx, st.flow.Realm, shown[i].Credential)
 		}
 	}
-	return activation.Device{}
+	return activation.Device{}, nil
 }
 
 // Renew shows a new code to a flow that waits for a call; the old one is dead at once (REQ A25). Errors: fault.Expired

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"doorward/internal/activation"
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
@@ -18,6 +19,8 @@ type Certificates interface {
 	// Used notes in its own row, where everything about it stands, that a certificate was shown; c is the credential of
 	// Presented. It fails with fault.Conflict where the certificate has stopped living since.
 	Used(tx Tx, realm *Realm, c authn.Credential, at time.Time) error
+	// Device is what an agent sees of a certificate that was shown in a flow that waits for a call.
+	Device(tx Tx, realm, certificate string) (activation.Device, error)
 	// Risen is told of every new session in its own transaction.
 	Risen(tx Tx, r Rise) error
 }
@@ -42,12 +45,25 @@ func (p *proving) presented(tx Tx, f authn.Flow) (err error) {
 		return err
 	}
 	p.who = p.stored[0].Person
+	p.other = p.st.device != "" && p.stored[0].ID != p.st.device
 	if f.Person == "" {
 		owner, err := tx.Person(f.Realm, p.who)
 		if err != nil {
 			return err
 		}
 		p.typed = owner.Address == f.Address
+	}
+	return nil
+}
+
+// wrong says why good evidence does not count in this flow: it names another person (R2), or is another certificate than the
+// one that the call followed (authn, E20).
+func (p *proving) wrong(f authn.Flow) error {
+	if f.Person != "" && p.shown.Credential.Person != f.Person || p.a.Kind == authn.Cert && !p.typed {
+		return authn.Reject("evidence-of-another")
+	}
+	if p.other {
+		return authn.Reject("certificate-not-called")
 	}
 	return nil
 }

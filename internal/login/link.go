@@ -265,7 +265,7 @@ func (s *Service) Forgot(ctx context.Context, c Caller, typed string) error {
 				return err
 			}
 		}
-		if err != nil || quiet || p.State.Shut() {
+		if err != nil || quiet || p.State.Shut() || !p.EverActive() && !realm.Invites(p.Role) {
 			p = directory.Person{Realm: realm.ID, Language: realm.Languages[0]} // nobody: a decoy goes the same way
 		}
 		if p.ID != "" && !p.EverActive() {

@@ -28,6 +28,7 @@ import (
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
 	"doorward/internal/memory"
+	"doorward/internal/rollout"
 	"doorward/internal/secret"
 	"doorward/internal/session"
 )
@@ -48,12 +49,17 @@ type Realm struct {
 	Policies *authn.Policies
 }
 
+// Invites reports whether an invitation leads somebody of that role in.
+func (r *Realm) Invites(role directory.Role) bool {
+	return r.Policies.Rules(rollout.AudienceOf(role)).Invites()
+}
+
 // Realms finds realms; it is a cache that follows the store's epoch.
 type Realms interface {
 	Realm(id string) (*Realm, error)
 }
 
-// Config is what a Service is made of. All fields but Count, Device and Certificates are needed.
+// Config is what a Service is made of. All fields but Count and Certificates are needed.
 type Config struct {
 	Store   Store
 	Ring    *secret.Ring
@@ -63,8 +69,6 @@ type Config struct {
 	Epoch   func() int64 // rises when a session, person, organization or credential may have ended
 	Log     *slog.Logger
 	Count   func(metric string, labels ...string) // counts something for the operator; labels are pairs
-	// Device tells what an agent sees of a certificate that was shown in a flow that waits for a call; nil: its name and id.
-	Device func(certificate authn.Credential) activation.Device
 
 	Certificates Certificates // needed where a method knows certificates
 }
@@ -156,6 +160,7 @@ type standing struct {
 	step    authn.Step
 	helped  helpdesk.Request
 	call    activation.Activation // of this flow, where the step waits for one
+	device  string                // id of the certificate that a call in this flow followed, empty for none
 	excused bool                  // only an exemption lets the person in
 }
 
@@ -195,7 +200,11 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 	}
 	rules.Fresh = rules.Fresh || elsewhere(st.flow)
 	st.fresh = rules.Fresh
-	st.step, st.excused = authn.Next(rules, p, counted(st.flow)), authn.Excused(rules, p, counted(st.flow))
+	stands := counted(st.flow)
+	if err := st.follow(tx, &stands); err != nil {
+		return st, err
+	}
+	st.step, st.excused = authn.Next(rules, p, stands), authn.Excused(rules, p, stands)
 	if f.Person == "" && f.Goal.Admit() {
 		if st.step, err = s.anybody(realm, st.flow); err != nil {
 			return st, err

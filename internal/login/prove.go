@@ -87,6 +87,7 @@ type proving struct {
 	bind   bool
 	judged bool // bind is set
 	typed  bool // a certificate shown here is of whoever's address was typed
+	other  bool // it is not the one that the call in this flow followed
 	lane   lane
 	shown  authn.Shown
 
@@ -208,8 +209,8 @@ func (p *proving) record(ctx context.Context, tx Tx) error {
 	if f.Version != p.st.flow.Version {
 		return fault.New(fault.Conflict, "stale")
 	}
-	if p.outcome == nil && !p.bind && (f.Person != "" && p.shown.Credential.Person != f.Person || p.a.Kind == authn.Cert && !p.typed) {
-		p.outcome = authn.Reject("evidence-of-another") // R2
+	if p.outcome == nil && !p.bind {
+		p.outcome = p.wrong(f)
 	}
 	for _, once := range p.shown.Spend {
 		fresh, err := tx.Spend(string(p.a.Kind)+":"+once.Key, once.Expires)

@@ -9,6 +9,7 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/helpdesk"
+	"doorward/internal/keyfile"
 	"doorward/internal/mail"
 	"doorward/internal/pki"
 	"doorward/internal/session"
@@ -67,6 +68,7 @@ type Tx interface {
 	AddActivation(activation.Activation) error
 	ActivationOfFlow(flow string) (activation.Activation, error)
 	ReplaceActivations(flow string, now time.Time) error
+	ParcelsOf(realm, person string, limit int) ([]keyfile.Parcel, error)
 	UseActivation(id string, now time.Time) error
 
 	HelpRequest(realm, id string) (helpdesk.Request, error)

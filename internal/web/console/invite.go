@@ -91,6 +91,10 @@ func (d *Door) invite(w http.ResponseWriter, r *http.Request, by login.By) error
 		}
 		return invitePage.Fail(w, r, p, err)
 	}
-	web.Flash(w, r, "ok", "console.flash.invited", "name", person.Name, "address", person.Address)
+	flash := "console.flash.invited"
+	if !by.Realm.Invites(person.Role) {
+		flash = "console.flash.added"
+	}
+	web.Flash(w, r, "ok", flash, "name", person.Name, "address", person.Address)
 	return web.Redirect(w, r, "/console/people/"+url.PathEscape(person.ID))
 }

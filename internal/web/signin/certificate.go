@@ -80,13 +80,14 @@ var byCode = map[string]struct {
 	why  string
 	call bool
 }{
-	devicecert.Foreign:    {"foreign", false},
-	devicecert.Early:      {"early", true},
-	devicecert.Ran:        {"expired", true},
-	devicecert.Revoked:    {"revoked", true},
-	devicecert.Suspended:  {"suspended", true},
-	devicecert.Replaced:   {"replaced", false},
-	"evidence-of-another": {whyOther, false},
+	devicecert.Foreign:       {"foreign", false},
+	devicecert.Early:         {"early", true},
+	devicecert.Ran:           {"expired", true},
+	devicecert.Revoked:       {"revoked", true},
+	devicecert.Suspended:     {"suspended", true},
+	devicecert.Replaced:      {"replaced", false},
+	"evidence-of-another":    {whyOther, false},
+	"certificate-not-called": {"not-this", false},
 }
 
 func sampleDiagnosis(why, hint string, more ...func(*DiagnosisPage)) web.SampleOf[DiagnosisPage] {
@@ -105,7 +106,7 @@ var diagnosisPage = web.Define(Pages, "diagnosis", web.Door,
 	sampleDiagnosis(whyNone, "in-app"), sampleDiagnosis(whyCancelled, ""), sampleDiagnosis(whyAsked, ""),
 	sampleDiagnosis("expired", "", calls, func(p *DiagnosisPage) { p.Ended = web.SampleTime.Add(-50 * time.Hour) }),
 	sampleDiagnosis("revoked", "", calls), sampleDiagnosis("suspended", "", calls), sampleDiagnosis("early", "", calls),
-	sampleDiagnosis("foreign", ""), sampleDiagnosis("replaced", ""), sampleDiagnosis(whyOther, ""))
+	sampleDiagnosis("foreign", ""), sampleDiagnosis("replaced", ""), sampleDiagnosis("not-this", ""), sampleDiagnosis(whyOther, ""))
 
 // hint picks what there is to know about certificates in this browser: where it keeps them, or that it has none.
 func hint(a web.Agent) string {
