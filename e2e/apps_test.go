@@ -32,6 +32,7 @@ func (p *tab) prove(who person, app *authenticator, back string) {
 			p.fill("one-time-code", app.code())
 		case p.has(`main form [autocomplete~="current-password"]`):
 			p.fill("current-password", who.Password)
+		case p.has(`main form[action$="/certificate"]`):
 		default:
 			p.fill("username", who.Email)
 		}
@@ -81,8 +82,8 @@ func TestREQ_B28_TheStoreAndComplaints(t *testing.T) {
 func TestREQ_B28_ThePortfolio(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
-	b := openBrowser(t, d.path(d.CAFile))
 	paul := d.person(t, "wealth", "member", "active")
+	b := openBrowserWith(t, []keyFile{{d.path(paul.CertificateFile), paul.CertificatePassword}}, d.path(d.CAFile))
 	portfolio := d.Parties["portfolio"].URL
 	p := b.person(t, "de")
 	app := &authenticator{t: t, secret: paul.TOTP}

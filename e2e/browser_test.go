@@ -36,6 +36,13 @@ type browser struct {
 // service workers and passkeys behave as in reality. It ends with the test.
 func openBrowser(t testing.TB, caFiles ...string) *browser {
 	t.Helper()
+	return openBrowserWith(t, nil, caFiles...)
+}
+
+// openBrowserWith is openBrowser on a device with certificates. It shows one to whoever of the wealth realm asks, as if its
+// person had chosen it.
+func openBrowserWith(t testing.TB, certificates []keyFile, caFiles ...string) *browser {
+	t.Helper()
 	home := t.TempDir()
 	nss := filepath.Join(home, ".pki", "nssdb")
 	if err := os.MkdirAll(nss, 0o700); err != nil {
@@ -44,6 +51,18 @@ func openBrowser(t testing.TB, caFiles ...string) *browser {
 	command(t, nil, "certutil", "-N", "-d", "sql:"+nss, "--empty-password")
 	for _, file := range caFiles {
 		command(t, nil, "certutil", "-A", "-d", "sql:"+nss, "-n", file, "-t", "C,,", "-i", file)
+	}
+	for _, c := range certificates {
+		command(t, nil, "pk12util", "-i", c.path, "-d", "sql:"+nss, "-W", c.password, "-K", "")
+	}
+	if len(certificates) > 0 {
+		preferences := filepath.Join(home, "profile", "Default", "Preferences")
+		if err := os.MkdirAll(filepath.Dir(preferences), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(preferences, []byte(chooses), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("/usr/bin/chromium"),
@@ -67,6 +86,12 @@ func openBrowser(t testing.TB, caFiles ...string) *browser {
 	}
 	return &browser{t, ctx}
 }
+
+// keyFile is a certificate with its key, as it comes to a device.
+type keyFile struct{ path, password string }
+
+// chooses are the preferences of somebody who always chooses the certificate that fits.
+const chooses = `{"profile":{"content_settings":{"exceptions":{"auto_select_certificate":{"https://[*.]wealth.localhost,*":{"setting":{"filters":[{}]}}}}}}}`
 
 // tab is one person at one browser. Its methods fail the test.
 type tab struct {

@@ -65,6 +65,8 @@ func pictures() bool { return os.Getenv("DOORWARD_PICTURES") != "" }
 type person struct {
 	Realm, Organization, Email, Name, Role, State, Password string
 	TOTP                                                    string `json:"totp_secret"`
+	CertificateFile                                         string `json:"certificate_file"`
+	CertificatePassword                                     string `json:"certificate_password"`
 }
 
 // demo is a running `doorward demo` and what its demo.json says.

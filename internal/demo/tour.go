@@ -36,6 +36,10 @@ var sampleTour = TourPage{
 	Realms: []TourRealm{{Name: "Northline Supply", URL: "https://shop.localhost:8443", People: []TourPerson{
 		{Person: Person{Name: "Mara Keller", Email: "mara.keller@alder.example", Organization: "Alder Joinery", Password: "bado-kuni-fela", State: "active"}, Code: "123 456", Kind: directory.Administrator},
 		{Person: Person{Name: "Lea Rossi", Email: "lea.rossi@alder.example", Organization: "Alder Joinery", State: "invited"}, Kind: directory.Member},
+	}}, {Name: "Meridian Portal", URL: "https://wealth.localhost:8443", People: []TourPerson{
+		{Person: Person{Name: "Paul Moser", Email: "paul.moser@moser.example", Organization: "Family Moser", Password: "bado-kuni-fela", State: "active", Certificate: held,
+			CertificateFile: "certificates/paul.moser.p12", CertificatePassword: "8t4t-6j1k-w3fc-f09x-8hb2"}, Code: "123 456", Kind: directory.Member},
+		{Person: Person{Name: "Sofia Moser", Email: "sofia.moser@moser.example", Organization: "Family Moser", State: "invited", Certificate: mailed}, Kind: directory.Member},
 	}}},
 }
 
