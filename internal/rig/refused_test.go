@@ -49,7 +49,7 @@ func withKey(w *wealth, name string, public, private any) rig.Device {
 
 // Over the program's own listener, with real handshakes: what does not count gets its page, and what is not even TLS gets
 // nothing. Of the certificates that come along the first alone is read.
-func TestREQ_A21_SEC_C3_C4_RefusedOverTLS(t *testing.T) {
+func TestREQ_A21_A22_SEC_C3_C4_RefusedOverTLS(t *testing.T) {
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +141,9 @@ func TestREQ_A21_SEC_C3_C4_RefusedOverTLS(t *testing.T) {
 					t.Errorf("%s, %x: %d %q, want %q", name, version, page.Status, page.Title(), c.want)
 				}
 			}
+		}
+		if n := w.count("person.mismatch"); n != 4 {
+			t.Errorf("%d of 4 mismatches are audited", n)
 		}
 		// Without a name in the handshake no host asks, and none answers for the name in the request.
 		for _, name := range []string{"", rig.Host, "other.example"} {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -37,7 +38,7 @@ type section struct {
 
 // block is a paragraph, list item group, notice or figure.
 type block struct {
-	Kind    string // text, list, note, warn, figure
+	Kind    string // text, list, numbers, note, warn, figure
 	Text    string
 	Items   []string
 	Alt     string
@@ -112,6 +113,16 @@ func (a *article) body(text string) error {
 			b := block{Kind: "list"}
 			for _, line := range strings.Split(part, "\n") {
 				b.Items = append(b.Items, strings.TrimPrefix(line, "- "))
+			}
+			now.Blocks = append(now.Blocks, b)
+		case strings.HasPrefix(part, "1. "):
+			b := block{Kind: "numbers"}
+			for i, line := range strings.Split(part, "\n") {
+				text, ok := strings.CutPrefix(line, strconv.Itoa(i+1)+". ")
+				if !ok {
+					return fmt.Errorf("help: %s: %q is not step %d", a.Slug, line, i+1)
+				}
+				b.Items = append(b.Items, text)
 			}
 			now.Blocks = append(now.Blocks, b)
 		case strings.HasPrefix(part, "> "):
@@ -241,7 +252,7 @@ func (a *article) parts(v *web.Visit) []Part {
 		for _, b := range s.Blocks {
 			piece := Piece{Kind: b.Kind}
 			switch b.Kind {
-			case "list":
+			case "list", "numbers":
 				for _, i := range b.Items {
 					piece.Items = append(piece.Items, v.Markup(i, args...))
 				}

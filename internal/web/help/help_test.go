@@ -294,6 +294,33 @@ func TestREQ_B53_ClockPage(t *testing.T) {
 	}
 }
 
+// The guides to certificates are for each system and browser, and open at the part for this one.
+func TestREQ_A9_A10_GuidesToCertificates(t *testing.T) {
+	for agent, open := range map[string]string{firefox: "windows", safari: "macos", iphone: "ios"} {
+		for _, slug := range []string{"certificate", "certificate-remove"} {
+			page := door("de", agent).Get("/help/" + slug).Body.String()
+			for _, system := range []string{"windows", "macos", "linux", "ios", "android"} {
+				part := `id="` + system + `">`
+				if system == open {
+					part = `id="` + system + `" open>`
+				}
+				if !strings.Contains(page, part) {
+					t.Errorf("%s for %s lacks %s", slug, open, part)
+				}
+			}
+			if !strings.Contains(page, `<ol class="numbers"><li>`) || !strings.Contains(page, "data-print") {
+				t.Errorf("%s has no numbered steps, or cannot be printed", slug)
+			}
+			if slug == "certificate" && strings.Count(page, "<figure>") != 3 {
+				t.Errorf("%s has %d drawings", slug, strings.Count(page, "<figure>"))
+			}
+		}
+	}
+	if find("en", "certificate", &directory.Realm{Policy: "login password + totp"}) != nil {
+		t.Error("a realm without certificates explains them")
+	}
+}
+
 func TestREQ_B74_WellKnown(t *testing.T) {
 	b := door("en", "")
 	if w := b.Get("/.well-known/change-password"); w.Code != 303 || !strings.HasPrefix(w.Header().Get("Location"), "/account/security") {
@@ -326,7 +353,7 @@ func TestBrokenArticlesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "---", strings.Replace(good, "title: T\n", "", 1), strings.Replace(good, "start", "nowhere", 1), strings.Replace(good, "icon: key", "icno: key", 1),
-		strings.Replace(good, "text", "figure none | a | b", 1), strings.Replace(good, "text", "figure switch | a", 1), strings.Replace(good, "\ntext\n", "\n\n", 1)} {
+		strings.Replace(good, "text", "figure none | a | b", 1), strings.Replace(good, "text", "figure switch | a", 1), strings.Replace(good, "text", "1. one\n3. three", 1), strings.Replace(good, "\ntext\n", "\n\n", 1)} {
 		if _, err := parseArticle("x", bad); err == nil {
 			t.Errorf("accepted %q", bad)
 		}

@@ -62,9 +62,13 @@ type DiagnosisPage struct {
 	Ended   time.Time // when the certificate ran out
 	Try     int       // the host of the next try
 	Hint    string    // rest of a message key: what to know of this browser, empty for nothing
+	Fold    string    // the part of the guides for this system, empty where it is not known
 	Call    bool      // only the help desk can help
 	Others  bool
 }
+
+// folds are the parts of the guides (internal/web/help), by system.
+var folds = map[string]string{"Windows": "#windows", "macOS": "#macos", "Linux": "#linux", "ChromeOS": "#linux", "Android": "#android", "iOS": "#ios", "iPadOS": "#ios"}
 
 // Whys of a diagnosis that are no codes of a rejection: no certificate came, no certificate came from a browser that has
 // shown one before, every host was tried, and the certificate is somebody else's.
@@ -200,6 +204,7 @@ func (d *Door) fromCertificate(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) diagnose(w http.ResponseWriter, r *http.Request, v login.View, seen authn.Sighting, p DiagnosisPage) error {
 	known(r, v)
 	toCertificates(r)
+	p.Fold = folds[web.From(r).Agent.System]
 	p.Flow, p.Address, p.Try, p.Others = v.Flow.ID, v.Flow.Address, (seen.Try+1)%directory.CertTries, others(v)
 	web.KeepAsking(w, v.Flow.Address)
 	return diagnosisPage.Show(w, r, p)
