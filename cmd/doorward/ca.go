@@ -295,6 +295,30 @@ func (cmd caPublishCommand) Run(c *call) error {
 }
 
 // publish makes the CRLs and responders that are due in all realms. What fails in one does not keep the others from theirs.
+// watch lets the metrics say how the realms' authorities stand. What cannot be read is not said.
+func (h *house) watch() {
+	ask := func(value func(end, oldest time.Time) time.Duration) func() map[string]float64 {
+		return func() map[string]float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			out := map[string]float64{}
+			for _, id := range h.realmIDs() {
+				if end, oldest, err := h.certs.Horizon(ctx, id); err == nil && !end.IsZero() {
+					out[id] = value(end, oldest).Seconds()
+				}
+			}
+			return out
+		}
+	}
+	h.metrics.Measure("authority_left_seconds", ask(func(end, _ time.Time) time.Duration { return end.Sub(h.clock()) }))
+	h.metrics.Measure("crl_age_seconds", ask(func(_, oldest time.Time) time.Duration {
+		if oldest.IsZero() {
+			return 0
+		}
+		return h.clock().Sub(oldest)
+	}))
+}
+
 // renew writes reminders about certificates that end soon, and ends renewals that were given up. What fails for one realm
 // keeps no other waiting.
 func (h *house) renew(ctx context.Context, _ time.Time) error {

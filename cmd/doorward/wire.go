@@ -182,6 +182,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.calls = &calls.Desk{Store: sqlstore.For[calls.Tx](g.store), Ring: g.ring, Requests: h.requests, Clock: g.clock, Count: h.metrics.Count}
 	h.certs = g.certificateAuthorities(h.cache)
 	h.certs.Epoch, h.certs.Count = g.store.Epoch, h.metrics.Count
+	h.watch()
 	h.renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](g.store), Issuer: h.certs, Ring: g.ring, Clock: g.clock, Count: h.metrics.Count}
 	h.parcels = &handover.Service{Store: sqlstore.For[handover.Tx](g.store), Issuer: h.certs, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"doorward/internal/fault"
 	"doorward/internal/pki"
@@ -242,6 +243,37 @@ func TestSEC_C10_AKeyThatIsElsewhere(t *testing.T) {
 		h.time.add(orphaned)
 		if orphans, err := h.Orphans(t.Context(), "wealth"); err != nil || len(orphans) != 0 {
 			t.Errorf("%d orphans, %v", len(orphans), err)
+		}
+	})
+}
+
+// A monitor sees how long the authority that signs has left, and how old the oldest CRL is; a realm without any has neither.
+func TestREQ_A57_WhatAMonitorWatches(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
+		h := newHouse(t, s)
+		if end, oldest, err := h.Horizon(t.Context(), "wealth"); err != nil || !end.IsZero() || !oldest.IsZero() {
+			t.Errorf("without an authority: %v %v %v", end, oldest, err)
+		}
+		a := h.found(t, "wealth")
+		h.time.add(time.Hour)
+		if end, oldest, err := h.Horizon(t.Context(), "wealth"); err != nil || !end.Equal(a.NotAfter) || !oldest.Equal(a.Created) {
+			t.Errorf("no CRL was made yet: %v %v %v", end, oldest, err)
+		}
+		if err := h.Publish(t.Context(), "wealth"); err != nil {
+			t.Fatal(err)
+		}
+		made := h.time.now()
+		h.time.add(3 * time.Hour)
+		if _, oldest, err := h.Horizon(t.Context(), "wealth"); err != nil || !oldest.Equal(made) {
+			t.Errorf("the CRL is of %v, want %v, %v", oldest, made, err)
+		}
+		if err := h.RevokeAuthority(t.Context(), "wealth", a.ID, pki.CACompromise); err != nil {
+			t.Fatal(err)
+		}
+		ended := h.time.now()
+		h.time.add(time.Hour)
+		if end, oldest, err := h.Horizon(t.Context(), "wealth"); err != nil || !end.Equal(ended) || !oldest.IsZero() {
+			t.Errorf("revoked: %v %v %v, want %v", end, oldest, err, ended)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"doorward/internal/directory"
+	"doorward/internal/fault"
 	"doorward/internal/pki"
 )
 
@@ -45,6 +46,46 @@ func (s *Service) Examine(ctx context.Context, realm string) iter.Seq2[string, e
 		}
 		yield("issuances", err)
 	}
+}
+
+// Horizon is what a monitor watches of a realm: when the authority that signs ends, and of when its oldest CRL is. Both are
+// zero where the realm has no authority; where none signs any more, end is when the last one that did so ended, or ends.
+func (s *Service) Horizon(ctx context.Context, realm string) (end, oldest time.Time, err error) {
+	now := s.Clock()
+	err = s.Store.Read(ctx, func(tx Tx) error {
+		all, err := tx.Authorities(realm)
+		if err != nil {
+			return err
+		}
+		signs := false
+		for _, a := range all {
+			if a.Class != pki.Issuing || a.State == pki.Waiting {
+				continue
+			}
+			if does := a.State == pki.Signs; does && !signs || does == signs && a.NotAfter.After(end) {
+				end, signs = a.NotAfter, signs || does
+				if !a.Ended.IsZero() {
+					end = a.Ended
+				}
+			}
+			if !a.Trusted(now) {
+				continue
+			}
+			for part := range a.Parts {
+				l, err := tx.CRL(realm, a.ID, part)
+				if err != nil && !fault.Of(err, fault.NotFound) {
+					return err
+				}
+				if made := l.ThisUpdate; err == nil && (oldest.IsZero() || made.Before(oldest)) {
+					oldest = made
+				} else if err != nil && (oldest.IsZero() || a.Created.Before(oldest)) {
+					oldest = a.Created // never made
+				}
+			}
+		}
+		return nil
+	})
+	return end, oldest, err
 }
 
 // examine looks at one issuing authority: its key, its time, its CRLs.

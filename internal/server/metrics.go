@@ -18,6 +18,7 @@ type Metrics struct {
 	refused  *prometheus.CounterVec
 	counts   map[string]*prometheus.CounterVec
 	labels   map[string][]string
+	gauges   map[string]*gauge
 }
 
 // counted are the counters other rooms raise by name, with their labels.
@@ -53,7 +54,7 @@ var counted = []struct {
 // NewMetrics makes the registry and every metric in it.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		Registry: prometheus.NewRegistry(), counts: map[string]*prometheus.CounterVec{}, labels: map[string][]string{},
+		Registry: prometheus.NewRegistry(), counts: map[string]*prometheus.CounterVec{}, labels: map[string][]string{}, gauges: map[string]*gauge{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "doorward_requests_total", Help: "Answered requests, by door and class of status.",
 		}, []string{"door", "status"}),
@@ -75,6 +76,11 @@ func NewMetrics() *Metrics {
 		m.Registry.MustRegister(v)
 		m.counts[c.name], m.labels[c.name] = v, c.labels
 	}
+	for _, g := range measured {
+		measure := &gauge{desc: prometheus.NewDesc("doorward_"+g.name, g.help, []string{"realm"}, nil)}
+		m.Registry.MustRegister(measure)
+		m.gauges[g.name] = measure
+	}
 	return m
 }
 
@@ -94,9 +100,4 @@ func (m *Metrics) Count(name string, pairs ...string) {
 		values[at] = strings.ToValidUTF8(pairs[i+1], "?")
 	}
 	v.WithLabelValues(values...).Inc()
-}
-
-// Gauge adds a number that is asked for when somebody looks.
-func (m *Metrics) Gauge(name, help string, value func() float64) {
-	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorward_" + name, Help: help}, value))
 }

@@ -32,6 +32,25 @@ func TestREQ_A23_A43_SigningOutSaysWhatRemains(t *testing.T) {
 	wants(t, b.Get("/signout/done"), 200, "What remains")
 }
 
+// A browser that has shown a certificate is told how long it goes on showing it, each its own way; another one is not.
+func TestREQ_A23_A43_BrowsersKeepTheChosenCertificate(t *testing.T) {
+	for agent, want := range map[string]string{
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36":                         "Chrome and Edge show the same certificate",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0":                                                        "Firefox shows the same certificate",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15":                   "until it is quit",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1": "it lives with the device",
+		"Lynx/2.9": "This browser shows the same certificate",
+	} {
+		b := door(&fake{})
+		b.Agent = agent
+		if w := b.Get("/signout/done"); strings.Contains(w.Body.String(), "the same certificate") {
+			t.Errorf("%s: told without a certificate", agent)
+		}
+		b.Cookies = map[string]string{"__Host-certificate": "1"}
+		wants(t, b.Get("/signout/done"), 200, want)
+	}
+}
+
 func TestREQ_B87_StrengthIsShownWhileTyping(t *testing.T) {
 	b := door(&fake{})
 	for password, want := range map[string]string{

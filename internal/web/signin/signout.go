@@ -33,10 +33,35 @@ func (d *Door) signOut(w http.ResponseWriter, r *http.Request) error {
 func forget(w http.ResponseWriter) { web.SetCookie(w, web.SessionCookie, "", -1) }
 
 // SignedOutPage says what ended and what remains (REQ A23, A43).
-type SignedOutPage struct{ web.View }
+type SignedOutPage struct {
+	web.View
+	Keeps string // how this browser goes on showing a certificate, rest of a message key; empty where it showed none
+}
 
-var signedOutPage = web.Define(Pages, "signedout", web.Door, web.Sample("plain", SignedOutPage{}))
+var signedOutPage = web.Define(Pages, "signedout", web.Door, web.Sample("plain", SignedOutPage{}),
+	web.Sample("chromium", SignedOutPage{Keeps: "chromium"}), web.Sample("firefox", SignedOutPage{Keeps: "firefox"}),
+	web.Sample("mac", SignedOutPage{Keeps: "mac"}), web.Sample("ios", SignedOutPage{Keeps: "ios"}), web.Sample("other", SignedOutPage{Keeps: "other"}))
 
+// signedOut tells a browser that has shown a certificate what it goes on doing: no site can make it forget that.
 func (d *Door) signedOut(w http.ResponseWriter, r *http.Request) error {
-	return signedOutPage.Show(w, r, SignedOutPage{})
+	p := SignedOutPage{}
+	if web.Cookie(r, shownBefore) != "" {
+		p.Keeps = keeps(web.From(r).Agent)
+	}
+	return signedOutPage.Show(w, r, p)
+}
+
+// keeps picks how a browser treats the certificate that was chosen.
+func keeps(a web.Agent) string {
+	switch {
+	case a.System == "iOS" || a.System == "iPadOS":
+		return "ios"
+	case a.Name == "Firefox":
+		return "firefox"
+	case a.Name == "Safari":
+		return "mac"
+	case a.Name == "Chrome" || a.Name == "Edge":
+		return "chromium"
+	}
+	return "other"
 }
