@@ -22,6 +22,7 @@ type Invitation struct {
 	Organization string // empty: the actor's own
 	Language     string // empty: the realm's first
 	Show         func(link string)
+	First        bool // with the organization itself, in one transaction: there is nobody yet who could be harmed, nor anybody to ask
 }
 
 // maxName bounds a person's name, in characters.
@@ -33,7 +34,8 @@ const maxName = 100
 //
 // Errors: fault.Invalid "address-invalid" (email), "name-missing", "name-too-long" (name), "language-unknown",
 // "role-invalid"; fault.Exists "person-exists" when the address is one of the actor's own people, "address-taken" when
-// it cannot be used, without saying why or by whom (REQ B69); fault.Throttled "too-many-invitations".
+// it cannot be used, without saying why or by whom (REQ B69); fault.Throttled "too-many-invitations". An agent does
+// not invite administrators (fault.Forbidden "role-higher"), and the others hear of one who is invited.
 func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (directory.Person, error) {
 	now := s.Clock()
 	p, err := s.newPerson(by, in, now)
@@ -42,7 +44,7 @@ func (s *People) Invite(ctx context.Context, by login.By, in Invitation) (direct
 	}
 	var refused error
 	err = s.Store.Write(ctx, func(tx PeopleTx) (err error) {
-		refused, err = s.invite(tx, by, p, in.Show, now)
+		refused, err = s.invite(tx, by, p, in, now)
 		return err
 	})
 	if err == nil {
@@ -57,11 +59,11 @@ func (s *People) InviteIn(tx PeopleTx, by login.By, in Invitation, now time.Time
 	if p, err = s.newPerson(by, in, now); err != nil {
 		return p, nil, err
 	}
-	refused, err = s.invite(tx, by, p, in.Show, now)
+	refused, err = s.invite(tx, by, p, in, now)
 	return p, refused, err
 }
 
-func (s *People) invite(tx PeopleTx, by login.By, p directory.Person, show func(string), now time.Time) (refused, err error) {
+func (s *People) invite(tx PeopleTx, by login.By, p directory.Person, in Invitation, now time.Time) (refused, err error) {
 	realm, err := s.Realms.Realm(by.Person.Realm)
 	if err != nil {
 		return nil, err
@@ -70,7 +72,13 @@ func (s *People) invite(tx PeopleTx, by login.By, p directory.Person, show func(
 	if err != nil {
 		return nil, err
 	}
+	if by, err = Actor(tx, by); err != nil {
+		return nil, err
+	}
 	if err := directory.MayInvite(by.Person, p.Role, org); err != nil {
+		return nil, err
+	}
+	if err := directory.MayAppoint(by.Person, p.Role); err != nil && !in.First {
 		return nil, err
 	}
 	ok, retry, err := tx.Reserve("invite:"+by.Person.Realm+":"+by.Person.ID, 200, 24*time.Hour, now)
@@ -93,10 +101,41 @@ func (s *People) invite(tx PeopleTx, by login.By, p directory.Person, show func(
 	if err := tx.Audit(e); err != nil {
 		return nil, err
 	}
+	if err := tellAdministrators(tx, by, p, now); err != nil {
+		return nil, err
+	}
 	if !realm.Invites(p.Role) {
 		return nil, nil // their way in begins with what staff give them
 	}
-	return nil, login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, show, false))
+	return nil, login.Invite(tx, s.Ring, realm.Realm, p, s.invitation(by, now, in.Show, false))
+}
+
+// tellAdministrators writes to the administrators of an organization that another one is invited, or to the owners that
+// somebody will be staff: nobody widens the circle of those who decide without the others hearing of it.
+func tellAdministrators(tx PeopleTx, by login.By, p directory.Person, now time.Time) error {
+	if p.Role == directory.Member {
+		return nil
+	}
+	var others []directory.Person
+	var err error
+	if p.Role.Staff() {
+		others, err = tx.People(directory.PersonFilter{Realm: p.Realm, Role: directory.Owner, State: directory.Active, Limit: PageSize})
+	} else {
+		others, err = tx.Administrators(p.Realm, p.Organization)
+	}
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID == by.Person.ID {
+			continue
+		}
+		m := by.NoticeTo(o, now, "privileged-invited-console", map[string]string{"role": string(p.Role), "name": p.Name, "address": p.Address})
+		if err := tx.Enqueue(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *People) newPerson(by login.By, in Invitation, now time.Time) (directory.Person, error) {
@@ -249,7 +288,7 @@ func (s *People) Organizations(ctx context.Context, by login.By, afterName, afte
 func RolesToInvite(by login.By, into directory.Organization) []directory.Role {
 	var roles []directory.Role
 	for _, r := range directory.Roles {
-		if directory.MayInvite(by.Person, r, into) == nil {
+		if directory.MayInvite(by.Person, r, into) == nil && directory.MayAppoint(by.Person, r) == nil {
 			roles = append(roles, r)
 		}
 	}

@@ -172,6 +172,15 @@ func MayAssign(actor, whom Person, role Role, in Organization) error {
 	return RoleFits(role, in)
 }
 
+// MayAppoint refuses an agent who would make somebody an administrator, by an invitation as by a new role: who can be talked
+// into something on the telephone must not hand out the power to approve. It fails with fault.Forbidden "role-higher".
+func MayAppoint(actor Person, role Role) error {
+	if role == Administrator && actor.Role == Agent {
+		return fault.New(fault.Forbidden, "role-higher").In("role")
+	}
+	return nil
+}
+
 // MayListAll reports whether actor may list people of every organization; others may only list their own.
 func MayListAll(actor Person) bool { return actor.State == Active && actor.Role.Staff() }
 

@@ -74,6 +74,8 @@ var templates = map[string]shape{
 	"activation-rejected":  {Notice: true, Facts: []string{"who", "number", "when"}, Why: "safety"},
 	"activation-locked":    {To: "/console/people", Facts: []string{"who", "person", "number", "when"}, Subject: true, Why: "console"},
 
+	"privileged-invited-console": {To: "/console/people", Facts: []string{"person", "role", "who", "when"}, Subject: true, Why: "console"},
+
 	"rollout-announced": {To: "/account", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},
 	"rollout-reminder":  {To: "/account", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},
 	"rollout-stranded":  {To: "/account/administrators", Facts: []string{"rollout", "until"}, More: "about-rollout", Why: "rollout"},

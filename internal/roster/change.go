@@ -113,8 +113,7 @@ func differences(was, is directory.Person) map[string]string {
 // other administrators are told of a new one.
 //
 // Errors: what directory.MayAssign returns; fault.Invalid "reason-short", "text-long" (reason), "role-invalid" (role);
-// fault.Conflict "stale", and "last-administrator" or "last-owner"; fault.Forbidden "role-higher" for an agent who would
-// make an administrator: who can be talked into a call must not hand out the power to approve.
+// fault.Conflict "stale", and "last-administrator" or "last-owner"; fault.Forbidden "role-higher", see directory.MayAppoint.
 func (s *Service) SetRole(ctx context.Context, by login.By, id string, role directory.Role, reason string, version int64) (p directory.Person, err error) {
 	now := s.Clock()
 	if reason, err = admin.Reason(reason); err != nil {
@@ -140,8 +139,9 @@ func (s *Service) SetRole(ctx context.Context, by login.By, id string, role dire
 			return fault.New(fault.Conflict, "stale")
 		case p.Role == role:
 			return nil
-		case role == directory.Administrator && actor.Person.Role == directory.Agent:
-			return fault.New(fault.Forbidden, "role-higher").In("role")
+		}
+		if err := directory.MayAppoint(actor.Person, role); err != nil {
+			return err
 		}
 		if err := admin.KeepAdministrator(tx, p); err != nil {
 			return err

@@ -132,7 +132,7 @@ func (s *Service) AddOrganization(ctx context.Context, by login.By, in About, fi
 	if err := tidy(&o, in, now); err != nil {
 		return o, err
 	}
-	first.Organization, first.Role = o.ID, directory.Administrator
+	first.Organization, first.Role, first.First = o.ID, directory.Administrator, true
 	err = s.Store.Write(ctx, func(tx Tx) error {
 		actor, err := admin.Actor(tx, by)
 		if err != nil {
