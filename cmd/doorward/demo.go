@@ -179,6 +179,7 @@ func (d *running) serve(listener net.Listener, people []demo.Person, trust bool)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	d.house.parcels.Signer = certs.Signer
 	// Applications call the realms, and are called by them, in this very process.
 	if d.house.outbound, err = demo.Client(listener.Addr().String(), ca); err != nil {
 		return errors.Join(err, listener.Close())

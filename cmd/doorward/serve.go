@@ -43,6 +43,9 @@ func (c *call) serve() error {
 		return err
 	}
 	defer h.Close()
+	if certs != nil {
+		h.parcels.Signer = certs.Signer
+	}
 	s, err := server.New(server.Config{
 		Settings: g.conf.Server, Certificates: certs, Clock: g.clock, Log: g.log, Ready: h.checks(), Metrics: h.metrics,
 	}, h.doors()...)

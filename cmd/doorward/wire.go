@@ -45,6 +45,7 @@ import (
 	"doorward/internal/web/account"
 	"doorward/internal/web/console"
 	"doorward/internal/web/help"
+	"doorward/internal/web/parcel"
 	"doorward/internal/web/requests"
 	"doorward/internal/web/signin"
 )
@@ -197,7 +198,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	})
 
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
-		signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
+		signin.Pages, account.Pages, console.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
 	ways := h.ways()
 	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
@@ -213,6 +214,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	}).Mount(h.mux)
 	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels}).Mount(h.mux)
 	(&repository.Door{Site: h.site, Authorities: h.certs, Clock: g.clock}).Mount(h.mux)
+	(&parcel.Door{Site: h.site, Parcels: h.parcels}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)
 	(&requests.Door{Site: h.site, Auth: h.login, Requests: h.requests}).Mount(h.mux)
 	h.site.Handle(h.mux, "GET /{$}", func(w http.ResponseWriter, r *http.Request) error {

@@ -126,7 +126,8 @@ var Plan = map[string]Room{
 		"internal/breakglass", "internal/rollout", "internal/activation", "internal/admin", "internal/authn", "internal/calls", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
 		"internal/handover", "internal/keyfile", "internal/mail", "internal/pki", "internal/roster", "internal/web",
 	}},
-	"internal/web/help": {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
+	"internal/web/parcel": {doors, []string{"internal/fault", "internal/handover", "internal/keyfile", "internal/login", "internal/web"}},
+	"internal/web/help":   {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
 	"internal/web/requests": {doors, []string{
 		"internal/admin", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
 		"internal/web",
@@ -150,7 +151,7 @@ var Plan = map[string]Room{
 		"internal/rollout", "internal/roster",
 		"internal/certify", "internal/handover", "internal/hsm", "internal/pki", "internal/renewal", "internal/repository",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
-		"internal/web/help", "internal/web/requests",
+		"internal/web/parcel", "internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
 	}},
 
@@ -168,7 +169,7 @@ var Plan = map[string]Room{
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/handover", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/renewal", "internal/repository", "internal/selfservice", "internal/roster",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
-		"internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
+		"internal/web/parcel", "internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},
 	"internal/rig/recoverymatrix": {beside, nil},
 	"internal/rig/walker":         {beside, nil},

@@ -20,6 +20,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
@@ -87,6 +88,9 @@ type Service struct {
 	Realms login.Realms
 	Clock  func() time.Time
 	Count  func(metric string, labels ...string) // nil for none
+	// Signer signs configuration profiles in the name of a host, with the chain of its certificate, which devices trust already.
+	// It is nil, or returns a nil key, where this program has no certificate of the host: a proxy speaks TLS.
+	Signer func(host string) (crypto.Signer, []*x509.Certificate)
 }
 
 // Order is what staff ask for.
@@ -228,7 +232,11 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 		Target: o.Target, Device: o.Device, Year: made.NotAfter.Year(), Link: s.hash(link), Sent: 1, State: keyfile.Ready,
 		Created: now, Until: now.Add(LinkLife), Language: cmp.Or(o.Language, who.Language), Proof: s.proof(password),
 	}
-	if p.File, err = s.Ring.Seal(place(p, "file"), file); err != nil {
+	letter := s.letter(by, who, contact, p, link, now)
+	if by.Realm.Certificates.Attach { // the letter takes it along; nothing is left to be fetched
+		p.State, letter.Template = keyfile.Attached, "certificate-attached"
+		letter.Args["file"], letter.Args["file_name"] = base64.StdEncoding.EncodeToString(file), keyfile.Name(p.Realm, p.Year, "p12")
+	} else if p.File, err = s.Ring.Seal(place(p, "file"), file); err != nil {
 		return p, err
 	}
 	if p.Password, err = s.Ring.Seal(place(p, "password"), []byte(password)); err != nil {
@@ -238,7 +246,6 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 	if err := tx.UpdatePerson(who); err != nil { // also where nothing changes: H6
 		return p, err
 	}
-	letter := s.letter(by, who, contact, p, link, now)
 	p.Letter = letter.ID
 	if err := tx.AddParcel(p); err != nil {
 		return p, err

@@ -2,6 +2,8 @@ package handover
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 
 	"doorward/internal/audit"
 	"doorward/internal/directory"
@@ -16,6 +18,7 @@ type Waiting struct {
 	Parcel  keyfile.Parcel // without what is sealed
 	Person  directory.Person
 	Contact directory.Person
+	Profile bool // it can be had as a signed configuration profile
 }
 
 // File is what a device takes.
@@ -51,6 +54,10 @@ func (s *Service) waiting(tx Tx, realm, link string) (w Waiting, err error) {
 		return w, err
 	}
 	w.Parcel = p
+	if realm, err := s.Realms.Realm(p.Realm); err == nil && p.Target == keyfile.IOS {
+		key, _ := s.signer(realm.Host)
+		w.Profile = key != nil
+	}
 	if w.Person, err = tx.Person(p.Realm, p.Person); err != nil {
 		return w, err
 	}
@@ -62,6 +69,8 @@ func (s *Service) waiting(tx Tx, realm, link string) (w Waiting, err error) {
 		return w, err
 	}
 	switch {
+	case p.Own() || p.State == keyfile.Attached: // no link leads there
+		return Waiting{}, fault.New(fault.NotFound, "link-unknown")
 	case p.State == keyfile.Fetched:
 		return w, fault.New(fault.Expired, "parcel-fetched")
 	case p.State == keyfile.Ended || w.Person.State.Shut() || !c.Live(s.Clock()): // revoked elsewhere
@@ -73,7 +82,40 @@ func (s *Service) waiting(tx Tx, realm, link string) (w Waiting, err error) {
 }
 
 // Fetch gives out the file, once, and erases it. Errors are those of Peek; of many who fetch at once one gets the file.
-func (s *Service) Fetch(ctx context.Context, c login.Caller, link string) (f File, w Waiting, err error) {
+func (s *Service) Fetch(ctx context.Context, c login.Caller, link string) (File, Waiting, error) {
+	return s.fetch(ctx, c, link, func(p keyfile.Parcel, file []byte, _ directory.Realm) (File, error) {
+		return File{Name: keyfile.Name(p.Realm, p.Year, "p12"), Type: keyfile.PKCS12Type, Bytes: file}, nil
+	})
+}
+
+// FetchProfile gives out the file within a signed configuration profile, once, and erases it. Of about Title and About are
+// taken: what the device shows. Errors: as Fetch; fault.Unavailable "profile-unsigned" where nothing can sign it, and then nothing
+// is spent.
+func (s *Service) FetchProfile(ctx context.Context, c login.Caller, link string, about keyfile.Profile) (File, Waiting, error) {
+	return s.fetch(ctx, c, link, func(p keyfile.Parcel, file []byte, r directory.Realm) (File, error) {
+		key, chain := s.signer(r.Host)
+		if key == nil {
+			return File{}, fault.New(fault.Unavailable, "profile-unsigned")
+		}
+		about.Realm, about.Device, about.Organization, about.File = p.Realm, p.ID, r.Operator, keyfile.Name(p.Realm, p.Year, "p12")
+		profile, err := about.MobileConfig(file)
+		if err != nil {
+			return File{}, err
+		}
+		signed, err := keyfile.Sign(profile, key, chain[0], chain[1:])
+		return File{Name: keyfile.Name(p.Realm, p.Year, "mobileconfig"), Type: keyfile.ProfileType, Bytes: signed}, err
+	})
+}
+
+func (s *Service) signer(host string) (crypto.Signer, []*x509.Certificate) {
+	if s.Signer == nil {
+		return nil, nil
+	}
+	return s.Signer(host)
+}
+
+// fetch takes the file out of the database. pack makes of it what leaves; where it fails nothing is spent.
+func (s *Service) fetch(ctx context.Context, c login.Caller, link string, pack func(keyfile.Parcel, []byte, directory.Realm) (File, error)) (f File, w Waiting, err error) {
 	now := s.Clock()
 	err = s.Store.Write(ctx, func(tx Tx) error {
 		if w, err = s.waiting(tx, c.Realm, link); err != nil {
@@ -84,17 +126,19 @@ func (s *Service) Fetch(ctx context.Context, c login.Caller, link string) (f Fil
 		if err != nil {
 			return err
 		}
+		realm, err := s.Realms.Realm(c.Realm)
+		if err != nil {
+			return err
+		}
+		if f, err = pack(p, file, realm.Realm); err != nil {
+			return err
+		}
 		if err := tx.FetchParcel(p, now); err != nil {
 			if fault.Of(err, fault.Conflict) {
 				return fault.New(fault.Expired, "parcel-fetched")
 			}
 			return err
 		}
-		realm, err := s.Realms.Realm(c.Realm)
-		if err != nil {
-			return err
-		}
-		f = File{Name: keyfile.Name(p.Realm, p.Year, "p12"), Type: keyfile.PKCS12Type, Bytes: file}
 		if err := tx.Audit(audit.Event{
 			Realm: p.Realm, At: now, Type: "certificate.fetched", Actor: p.Person, Person: p.Person, Organization: w.Person.Organization,
 			Network: c.Network, Browser: c.Agent, Data: history(p),

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/mail"
@@ -87,7 +88,22 @@ func Compose(r directory.Realm, p directory.Person, m Message, now time.Time) (C
 	if v.err != nil {
 		return Composed{}, v.err
 	}
+	if s.File {
+		if c.File, err = file(m); err != nil {
+			return Composed{}, err
+		}
+	}
 	return c, c.check()
+}
+
+// file is what goes with a message: a PKCS #12 file under a name that nobody typed.
+func file(m Message) (*Attachment, error) {
+	b, err := base64.StdEncoding.DecodeString(m.Args["file"])
+	name := m.Args["file_name"]
+	if err != nil || len(b) == 0 || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
+		return nil, cannot("%s has no file", m.Template)
+	}
+	return &Attachment{Name: name, Type: "application/x-pkcs12", Bytes: b}, nil
 }
 
 //go:embed layout.html

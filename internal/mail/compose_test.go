@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -60,7 +61,7 @@ func message(r directory.Realm, template, lang string) Message {
 			"reason": "New phone, the old one was handed in", "left": "8", "why": "factor", "from": "2026-11-21T10:14:00Z",
 			"until": "2026-11-22T09:14:00Z", "rollout": "A second step", "about-rollout": "From spring on you show a code from your phone as well.",
 			"not_me": r.Origin + "/not-me/018f2b7c-0000-7000-8000-000000000001.7zk2m4q9xt1b3c5d7e9f0g2h4j", "factor": "Work phone", "kind": "totp", "name": "Cleo Sample", "address": "cleo@customer.example",
-			"role": "administrator", "certificate": "Laptop in the office", "contact": "Mira Example", "device_network": "198.51.100.20", "device_browser": "Safari on iOS", "version": "2026-01", "language": lang, "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+			"role": "administrator", "file": "MIIDAgEDMA==", "file_name": "shop-2028.p12", "certificate": "Laptop in the office", "contact": "Mira Example", "device_network": "198.51.100.20", "device_browser": "Safari on iOS", "version": "2026-01", "language": lang, "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		},
 	}
 }
@@ -305,10 +306,31 @@ func parts(t testing.TB, data []byte) (h netmail.Header, text, html string) {
 		t.Fatal(err)
 	}
 	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	body := m.Body
+	if err == nil && kind == "multipart/mixed" {
+		whole := multipart.NewReader(m.Body, params["boundary"])
+		first, err := whole.NextRawPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts, err := io.ReadAll(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = bytes.NewReader(texts)
+		kind, params, _ = mime.ParseMediaType(first.Header.Get("Content-Type"))
+		file, err := whole.NextRawPart()
+		if err != nil || file.Header.Get("Content-Type") != `application/x-pkcs12; name="shop-2028.p12"` || file.Header.Get("Content-Disposition") != `attachment; filename="shop-2028.p12"` {
+			t.Fatalf("%+v %v", file, err)
+		}
+		if b, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, file)); err != nil || !bytes.Equal(b, []byte{0x30, 0x82, 3, 2, 1, 3, 0x30}) {
+			t.Fatalf("%x %v", b, err)
+		}
+	}
 	if err != nil || kind != "multipart/alternative" {
 		t.Fatalf("%s: %v", kind, err)
 	}
-	r := multipart.NewReader(m.Body, params["boundary"])
+	r := multipart.NewReader(body, params["boundary"])
 	var out []string
 	for _, want := range []string{"text/plain; charset=utf-8", "text/html; charset=utf-8"} {
 		p, err := r.NextRawPart()

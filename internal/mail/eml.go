@@ -3,13 +3,16 @@ package mail
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +30,14 @@ type Composed struct {
 	Language string
 	Template string
 	Date     time.Time
+	File     *Attachment // nil for none
+}
+
+// Attachment is a file that goes with a mail.
+type Attachment struct {
+	Name  string // ASCII, nothing to be quoted
+	Type  string
+	Bytes []byte
 }
 
 // Header is one header field, encoded, not folded.
@@ -45,13 +56,23 @@ func (c Composed) Headers() []Header {
 		{"Auto-Submitted", "auto-generated"},
 		{"X-Auto-Response-Suppress", "All"},
 		{"MIME-Version", "1.0"},
-		{"Content-Type", `multipart/alternative; boundary="` + c.boundary() + `"`},
+		{"Content-Type", c.kind()},
 	}
 }
 
+// kind is what the mail's body is: two texts that say the same, or those and a file.
+func (c Composed) kind() string {
+	if c.File != nil {
+		return `multipart/mixed; boundary="` + c.boundary("mixed") + `"`
+	}
+	return c.texts()
+}
+
+func (c Composed) texts() string { return `multipart/alternative; boundary="` + c.boundary("") + `"` }
+
 // boundary follows from the id, so that the same message gives the same bytes. quoted-printable never holds "=_".
-func (c Composed) boundary() string {
-	h := sha256.Sum256([]byte(c.ID))
+func (c Composed) boundary(of string) string {
+	h := sha256.Sum256([]byte(c.ID + of))
 	return "=_" + hex.EncodeToString(h[:12])
 }
 
@@ -62,29 +83,72 @@ func (c Composed) Bytes() ([]byte, error) {
 		b.WriteString(fold(h) + "\r\n")
 	}
 	b.WriteString("\r\n")
-	parts := multipart.NewWriter(&b)
-	if err := parts.SetBoundary(c.boundary()); err != nil {
+	if c.File == nil {
+		if err := c.write(&b); err != nil {
+			return nil, fmt.Errorf("mail %s: %w", c.ID, err)
+		}
+		return b.Bytes(), nil
+	}
+	whole := multipart.NewWriter(&b)
+	err := whole.SetBoundary(c.boundary("mixed"))
+	if err == nil {
+		var w io.Writer
+		if w, err = whole.CreatePart(textproto.MIMEHeader{"Content-Type": {c.texts()}}); err == nil {
+			err = c.write(w)
+		}
+	}
+	if err == nil {
+		err = c.attach(whole)
+	}
+	if err == nil {
+		err = whole.Close()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("mail %s: %w", c.ID, err)
+	}
+	return b.Bytes(), nil
+}
+
+// attach writes the file in base64, in lines of 76 letters.
+func (c Composed) attach(parts *multipart.Writer) error {
+	w, err := parts.CreatePart(textproto.MIMEHeader{
+		"Content-Type": {c.File.Type + `; name="` + c.File.Name + `"`}, "Content-Transfer-Encoding": {"base64"},
+		"Content-Disposition": {`attachment; filename="` + c.File.Name + `"`},
+	})
+	if err != nil {
+		return err
+	}
+	text := base64.StdEncoding.EncodeToString(c.File.Bytes)
+	for line := range slices.Chunk([]byte(text), 76) {
+		if _, err := w.Write(append(slices.Clone(line), "\r\n"...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes the two texts.
+func (c Composed) write(to io.Writer) error {
+	parts := multipart.NewWriter(to)
+	if err := parts.SetBoundary(c.boundary("")); err != nil {
+		return err
 	}
 	for _, p := range [][2]string{{"text/plain", c.Text}, {"text/html", c.HTML}} {
 		w, err := parts.CreatePart(textproto.MIMEHeader{
 			"Content-Type": {p[0] + "; charset=utf-8"}, "Content-Transfer-Encoding": {"quoted-printable"},
 		})
 		if err != nil {
-			return nil, fmt.Errorf("mail %s: %w", c.ID, err)
+			return err
 		}
 		q := quotedprintable.NewWriter(w)
 		if _, err := q.Write([]byte(p[1])); err != nil {
-			return nil, fmt.Errorf("mail %s: %w", c.ID, err)
+			return err
 		}
 		if err := q.Close(); err != nil {
-			return nil, fmt.Errorf("mail %s: %w", c.ID, err)
+			return err
 		}
 	}
-	if err := parts.Close(); err != nil {
-		return nil, fmt.Errorf("mail %s: %w", c.ID, err)
-	}
-	return b.Bytes(), nil
+	return parts.Close()
 }
 
 // fold breaks a field at spaces (RFC 5322, 2.2.3). A value with a line break in it could begin another field; here every

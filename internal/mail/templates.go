@@ -14,6 +14,7 @@ type shape struct {
 	Why     string
 	Stop    bool   // the link, or a second one (cancel), stops what the message tells
 	More    string // the argument that holds a paragraph from the realm file
+	File    bool   // a file goes with it (file in base64, file_name)
 	Copy    bool   // the text of the terms follows (version, language, hash)
 }
 
@@ -43,6 +44,7 @@ var templates = map[string]shape{
 	"address-already":     {To: "/signin", Why: "invited"},
 
 	"certificate-file":      {Link: "link", Facts: []string{"certificate", "contact", "until"}, Why: "safety"},
+	"certificate-attached":  {To: "/help", Facts: []string{"certificate", "contact"}, Why: "safety", File: true},
 	"certificate-fetched":   {Notice: true, Facts: []string{"certificate", "when", "where"}, Why: "safety"},
 	"certificate-withdrawn": {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
 	"certificate-renewed":   {Notice: true, Facts: []string{"certificate", "until", "who", "when", "where"}, Why: "safety"},

@@ -134,6 +134,9 @@ func (d *drawer) slots() []slot {
 		}, func(a answer) bool {
 			return a.StatusCode == http.StatusSeeOther && !strings.Contains(strings.Join(a.Header["Set-Cookie"], " "), "flash")
 		}},
+		{"/certificate-file/{link}", "the path", nil, func(x string) answer { // taken where it belongs in internal/rig, which has an authority
+			return d.raw(http.MethodPost, "/certificate-file/"+url.PathEscape(x), url.Values{"confirm": {"yes"}}, sameOrigin)
+		}, fine},
 		{"/link/{purpose}/{token}", "set-up", []string{"invitation"}, func(x string) answer {
 			return d.raw(http.MethodPost, "/link/set-up/"+url.PathEscape(x), nil, sameOrigin)
 		}, leads("/signin/")},

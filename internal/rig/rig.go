@@ -46,6 +46,7 @@ import (
 	"doorward/internal/web/account"
 	"doorward/internal/web/console"
 	"doorward/internal/web/help"
+	"doorward/internal/web/parcel"
 	"doorward/internal/web/requests"
 	"doorward/internal/web/signin"
 	"doorward/realms"
@@ -227,7 +228,7 @@ func (r *Rig) fetch(ctx context.Context, uri string) ([]byte, time.Duration, err
 func (r *Rig) Doors(auth Auth) http.Handler {
 	site := web.New(web.Options{
 		Realms: r.Realms, Keys: testdb.Ring(), Clock: r.Clock.Now, Log: r.logger(),
-	}, signin.Pages, account.Pages, console.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
+	}, signin.Pages, account.Pages, console.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
 	ways := &certhost.Service{
@@ -243,6 +244,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	r.Provider.MountEndpoints(site, mtls)
 	r.site, r.MTLS, r.CertHost = site, site.MTLSHandler(mtls), site.CertHandler(certs)
 	(&repository.Door{Site: site, Authorities: r.Certs, Clock: r.Clock.Now}).Mount(mux)
+	(&parcel.Door{Site: site, Parcels: r.Parcels}).Mount(mux)
 	help.New(site).Mount(mux)
 	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)
 	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -66,6 +67,25 @@ func (c *Certificates) For(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 		}
 	}
 	return &all[0], nil
+}
+
+// Signer is the key and the chain of the certificate for a host name, for what is signed in the server's name; a nil key
+// where no certificate covers it.
+func (c *Certificates) Signer(host string) (crypto.Signer, []*x509.Certificate) {
+	for _, pair := range *c.loaded.Load() {
+		key, ok := pair.PrivateKey.(crypto.Signer)
+		if !ok || pair.Leaf == nil || pair.Leaf.VerifyHostname(host) != nil {
+			continue
+		}
+		chain := []*x509.Certificate{pair.Leaf}
+		for _, der := range pair.Certificate[1:] {
+			if above, err := x509.ParseCertificate(der); err == nil {
+				chain = append(chain, above)
+			}
+		}
+		return key, chain
+	}
+	return nil, nil
 }
 
 // suites are the TLS 1.2 suites: forward secrecy and authenticated encryption only (SEC N-1). TLS 1.3 has no others.

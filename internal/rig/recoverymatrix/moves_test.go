@@ -78,7 +78,7 @@ func (a *attack) at(x *stage, r rig.Route) (all []move, known bool) {
 		return a.ownAccount(x, r), true
 	case strings.HasPrefix(r.Path, "/signin/{flow}/"):
 		return a.inFlows(x, r), true
-	case strings.HasPrefix(r.Path, "/oauth2/"), r.Path == "/pki/ocsp", r.Path == "/language", r.Path == "/signout", r.Path == "/signin/strength":
+	case strings.HasPrefix(r.Path, "/oauth2/"), r.Path == "/pki/ocsp", r.Path == "/certificate-file/{link}", r.Path == "/language", r.Path == "/signout", r.Path == "/signin/strength":
 		return nil, true // of the browser's own session, of an application with its own secret (see the matrix of tokens in internal/oidc), or a question about certificates
 	}
 	thief := func(what string, ends bool, do func(*stage)) {
