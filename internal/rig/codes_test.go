@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"doorward/internal/rig/walker"
 	"doorward/internal/sqlstore"
 	"doorward/internal/testdb"
+	"doorward/internal/web"
 )
 
 var codeOnPage = regexp.MustCompile(`[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}`)
@@ -91,7 +93,7 @@ func TestSEC_H4_RecoveryCodesFromTheSheetToANewPhone(t *testing.T) {
 
 		// The phone is gone: password, then the sheet, then a new phone.
 		b := r.Browser("198.51.100.77")
-		page, err := max.Mind.Walk(b, get(b, "/signin"), func(p *walker.Page) bool { return p.FormTo("/lost") != nil })
+		page, err := max.Mind.Walk(b, get(b, "/signin?to="+url.QueryEscape(web.Section("/account/history"))), func(p *walker.Page) bool { return p.FormTo("/lost") != nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,11 +116,18 @@ func TestSEC_H4_RecoveryCodesFromTheSheetToANewPhone(t *testing.T) {
 		}
 		before := max.Mind.Secret
 		max.Mind.Secret = ""
-		if _, err = max.Mind.Walk(b, page, walker.At("/signin/done")); err != nil {
+		if page, err = max.Mind.Walk(b, page, walker.At("/signin/done")); err != nil {
 			t.Fatal(err)
 		}
 		if max.Mind.Secret == "" || max.Mind.Secret == before || r.Sessions(max) != 0 {
 			t.Errorf("%d sessions", r.Sessions(max))
+		}
+		// The sign-in after it still leads to where the first one was going.
+		if page, err = b.Get(page.Link("Sign in")); err == nil {
+			page, err = max.Mind.Walk(b, page, walker.At("/account"))
+		}
+		if err != nil || page.URL.Path != "/account/history" {
+			t.Fatalf("%v: at %s", err, page.URL)
 		}
 		c := r.SignIn(max, "198.51.100.77")
 		if page := get(c, "/account/security"); !strings.Contains(page.Main(), "9 codes left") {

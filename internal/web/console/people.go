@@ -227,8 +227,7 @@ var (
 	}
 	sampleHeld     = []Holding{{Kind: authn.Password, Added: sampleTime.AddDate(0, -2, 0), Used: sampleTime}, {Kind: authn.TOTP, Name: "Work phone", Added: sampleTime.AddDate(0, -2, 0), Used: sampleTime}, {Kind: authn.TOTP, Name: "Old phone", Added: sampleTime.AddDate(-1, 0, 0), Suspended: true}}
 	sampleTimeline = []web.Happening{
-		{Type: "request.opened", Number: "K7QD-94MT", By: "Hana Operator", Said: "Phone lost on a train, called at 8", At: sampleTime.Add(-50 * 60e9), Icon: "inbox", Browser: "Firefox on Windows", Network: "192.0.2.10"},
-		{ID: "3", Type: "request.opened", Number: "K7QD-94MT", By: "Hana Operator", At: sampleTime, Icon: "inbox"},
+		{ID: "3", Type: "request.opened", Number: "K7QD-94MT", By: "Hana Operator", Said: "Phone lost on a train, called at 8", At: sampleTime.Add(-50 * 60e9), Icon: "inbox", Browser: "Firefox on Windows", Network: "192.0.2.10"},
 		{ID: "2", Type: "signin.failed", Kind: authn.TOTP, Code: "code-used", At: sampleTime.Add(-time.Hour), Tone: "bad", Icon: "block", Browser: "Firefox on Windows", Network: "192.0.2.7"},
 		{ID: "1", Type: "signin.succeeded", At: sampleTime.AddDate(0, 0, -1), Tone: "ok", Icon: "check", Browser: "Firefox on Windows", Network: "192.0.2.7"},
 	}

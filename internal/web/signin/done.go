@@ -2,6 +2,7 @@ package signin
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"doorward/internal/authn"
@@ -17,6 +18,15 @@ type DonePage struct {
 	web.View
 	What   string // a kind with words of its own: password, totp, recovery
 	Signed bool
+	To     string // where the sign-in leads that comes next: where this one was going, opaque
+}
+
+// SignIn is the address of that sign-in.
+func (p DonePage) SignIn() string {
+	if p.To == "" {
+		return "/signin"
+	}
+	return "/signin?" + url.Values{"to": {p.To}}.Encode()
 }
 
 var donePage = web.Define(Pages, "done", web.Door,
@@ -29,7 +39,7 @@ func (d *Door) done(w http.ResponseWriter, r *http.Request) error {
 	if what != string(authn.Password) && what != string(authn.TOTP) && what != string(authn.Recovery) {
 		return fault.New(fault.NotFound, "no-page")
 	}
-	return donePage.Show(w, r, DonePage{What: what, Signed: d.signed(r)})
+	return donePage.Show(w, r, DonePage{What: what, Signed: d.signed(r), To: short(r.URL.Query().Get("to"))})
 }
 
 // StuckPage says why a flow cannot go on and what helps. Reason is the rest of two message keys.

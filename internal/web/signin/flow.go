@@ -2,6 +2,7 @@ package signin
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"doorward/internal/activation"
@@ -183,7 +184,11 @@ func (d *Door) next(w http.ResponseWriter, r *http.Request, v login.View) error 
 	case v.Minted != nil:
 		return d.land(w, r, v.Minted.Return)
 	case v.Finished:
-		return web.Redirect(w, r, "/signin/done?what="+string(v.Flow.Goal.Bind))
+		q := url.Values{"what": {string(v.Flow.Goal.Bind)}}
+		if v.Flow.Return != "" {
+			q.Set("to", v.Flow.Return)
+		}
+		return web.Redirect(w, r, "/signin/done?"+q.Encode())
 	}
 	return web.Redirect(w, r, "/signin/"+v.Flow.ID)
 }
