@@ -22,10 +22,17 @@ func TestREQ_B40_SEC_Z2_WhatIsOverOrNotTheirs(t *testing.T) {
 		agent := d.active("Agent", "Northline", directory.Agent)
 		gone := d.active("Gone", "Alder Works", directory.Administrator)
 		shut := d.holding("Shut", "Alder Works", directory.Member)
+		never := directory.Person{
+			ID: id(), Realm: d.realm.ID, Organization: d.orgs["Alder Works"].ID, Address: "never@example.com", Name: "Never", Role: directory.Member,
+			State: directory.Disabled, Language: "en", Created: d.now,
+		}
 		d.write(func(tx *sqlstore.Tx) error {
 			p := shut.Person
 			p.State = directory.Frozen
 			if err := tx.UpdatePerson(p); err != nil {
+				return err
+			}
+			if err := tx.AddPerson(never); err != nil {
 				return err
 			}
 			return tx.RemovePerson(gone.Person)
@@ -40,6 +47,7 @@ func TestREQ_B40_SEC_Z2_WhatIsOverOrNotTheirs(t *testing.T) {
 		}
 		closed := d.plant(max, "x", func(r *helpdesk.Request) { r.Person, r.Kinds, r.State, r.Closed = "", nil, helpdesk.Refused, d.now })
 		old := d.plant(shut, "x")
+		bare := d.plant(d.holding("Bare", "Alder Works", directory.Member), "x", func(r *helpdesk.Request) { r.Kinds = nil })
 		for _, c := range []struct {
 			what string
 			err  error
@@ -48,12 +56,14 @@ func TestREQ_B40_SEC_Z2_WhatIsOverOrNotTheirs(t *testing.T) {
 			{"a language that nobody speaks here", invite(admin.Invitation{Address: "new@alder.example", Name: "New", Language: "xx"}), "language-unknown"},
 			{"a long name", invite(admin.Invitation{Address: "new@alder.example", Name: strings.Repeat("x", 500), Language: "en"}), "name-too-long"},
 			{"an invitation to who is in, again", d.people.Resend(ctx, ada, max.Person.ID), "already-active"},
+			{"an invitation to who was shut out before they were in", d.people.Resend(ctx, ada, never.ID), "already-active"},
 			{"an invitation of who is in, withdrawn", d.people.Withdraw(ctx, ada, max.Person.ID), "already-active"},
 			{"sessions, for no reason", end(ada, " "), "reason-short"}, {"sessions, by who is deleted", end(gone, why), "not-allowed"},
 			{"a ticket that is closed", func() error {
 				_, err := s.Open(ctx, agent, admin.Wish{Person: max.Person.ID, Kinds: []authn.Kind{authn.TOTP}, Reason: why, Channel: helpdesk.ByPhone, Ticket: closed.ID})
 				return err
 			}(), "help-over"},
+			{"a yes to nothing yet", func() error { _, err := s.Approve(ctx, ada, bare.ID, 0); return err }(), "request-nobody"},
 			{"a count, for a member", func() error { _, err := s.Waiting(ctx, max); return err }(), "not-allowed"},
 			{"alone, though frozen", func() error { _, err := s.Alone(ctx, shut, authn.TOTP); return err }(), "person-shut"},
 		} {

@@ -75,6 +75,8 @@ func TestREQ_B65_SEC_H7_AnExemptionThatRestsOnNothing(t *testing.T) {
 		set(w.supervisor, func(p *directory.Person) { p.Role = directory.Supervisor })
 		_, err = w.Exempts.Second(ctx, owner, w.memberB.Is.ID, e.ID)
 		refused("of somebody else", err, "not-found")
+		_, err = w.Exempts.Second(ctx, w.exempter(t, w.adminB), whom, e.ID)
+		refused("seconded by another administrator", err, "not-found")
 		refused("ended by another administrator", w.Exempts.End(ctx, w.exempter(t, w.adminB), whom, e.ID), "not-found")
 		refused("ended by an auditor", w.Exempts.End(ctx, w.exempter(t, w.auditor), whom, e.ID), "not-allowed")
 		w.Clock.Advance(helpdesk.ProposedFor + time.Second)

@@ -125,21 +125,18 @@ type About struct {
 // whose name is then in the field "person".
 func (s *Service) AddOrganization(ctx context.Context, by login.By, in About, first admin.Invitation) (o directory.Organization, err error) {
 	now := s.Clock()
-	if !directory.MayOrganize(by.Person) {
-		return o, fault.New(fault.Forbidden, "not-allowed")
-	}
 	o = directory.Organization{ID: newID(), Realm: by.Person.Realm, State: directory.Active, Created: now}
-	if err := tidy(&o, in, now); err != nil {
-		return o, err
-	}
 	first.Organization, first.Role, first.First = o.ID, directory.Administrator, true
 	err = s.Store.Write(ctx, func(tx Tx) error {
 		actor, err := admin.Actor(tx, by)
 		if err != nil {
 			return err
 		}
-		if !directory.MayOrganize(actor.Person) {
+		if !directory.MayOrganize(actor.Person) { // who may not, learns that and nothing else
 			return fault.New(fault.Forbidden, "not-allowed")
+		}
+		if err := tidy(&o, in, now); err != nil {
+			return err
 		}
 		if err := colleague(tx, o.Realm, o.Manager, "manager"); err != nil {
 			return err

@@ -61,6 +61,10 @@ func TestREQ_B45_SEC_Z2_WhoMayNotChangesNothing(t *testing.T) {
 			{"a demoted supervisor shuts one out", stand(gone, alder, why), "not-allowed"}, {"for no reason", stand(susi, alder, " "), "reason-short"},
 			{"the operator's own", stand(susi, d.orgs["Northline"].ID, why), "not-found"},
 			{"an administrator adds one", add(ada), "not-allowed"}, {"a demoted supervisor adds one", add(gone), "not-allowed"},
+			{"an administrator asks whether there is a Birch", func() error {
+				_, err := d.roster.AddOrganization(ctx, ada, roster.About{Name: "Birch Ltd"}, admin.Invitation{Address: "otto@example.com", Name: " ", Language: "en"})
+				return err
+			}(), "not-allowed"},
 			{"an administrator lists the staff", staff(ada), "not-allowed"}, {"a member lists the staff", staff(max), "not-allowed"},
 		} {
 			if code(c.err) != c.want {
