@@ -15,6 +15,8 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"doorward/internal/directory"
+	"doorward/internal/fault"
+	"doorward/internal/login"
 	"doorward/internal/pki"
 	"doorward/internal/rig"
 	"doorward/internal/rig/walker"
@@ -356,4 +358,113 @@ func TestREQ_A4_OneInTwoBrowsersIsSuspendedWhereTheRealmSaysSo(t *testing.T) {
 			t.Error("the trail does not say so")
 		}
 	})
+}
+
+// What was shown for a sign-in counts for no renewal, what was shown for a renewal leads into no flow, and neither counts
+// twice.
+func TestSEC_C4_ATicketOfARenewalIsItsOwn(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		w := renewing(t, store)
+		c := w.in(w.ann, w.dev.Cert)
+		fresh := w.renewed(c)
+		renew := "/account/certificates/" + w.dev.Row.ID + "/renew"
+		both := w.BrowserWith("192.0.2.10", fresh)
+		both.HTTP.Jar = c.HTTP.Jar
+		stay := func(_ *http.Request, _ []*http.Request) error { return http.ErrUseLastResponse }
+		follow := both.HTTP.CheckRedirect
+		ticket := func(address string) string { return address[strings.LastIndex(address, "/")+1:] }
+
+		other := w.BrowserWith("192.0.2.10", fresh)
+		begun := w.at(other, w.ann.Is.Address)
+		_, back := w.hop(other, begun)
+		if page := w.get(both, renew+"/shown/"+ticket(back)); !strings.HasSuffix(page.URL.Path, "/renew") || page.FormTo("/renew/show") == nil {
+			t.Errorf("a ticket of a sign-in counts for the renewal: %q", page.Main())
+		}
+		page := w.get(both, renew)
+		both.HTTP.CheckRedirect = stay
+		there := w.press(both, page, "/renew/show").Header.Get("Location")
+		shown, err := both.Get(there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back = shown.Header.Get("Location")
+		if !strings.Contains(back, renew+"/shown/") {
+			t.Fatalf("the host leads to %s", back)
+		}
+		both.HTTP.CheckRedirect = follow
+		flow := strings.TrimPrefix(begun.URL.Path, "/signin/")
+		if page := w.get(other, "/signin/"+flow+"/certificate/"+ticket(back)); wants(page, "current-password") || page.FormTo("/certificate") == nil {
+			t.Errorf("a ticket of a renewal leads into a flow: %q", page.Main())
+		}
+		late, err := both.Get(back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, late, "It was shown and works")
+		if w.count("certificate.replaced") != 1 {
+			t.Errorf("%d first uses", w.count("certificate.replaced"))
+		}
+		if again, err := both.Get(back); err != nil || strings.Contains(again.Main(), "The new certificate of “Tablet” works") {
+			t.Errorf("the ticket counts again: %q, %v", again.Main(), err)
+		}
+	})
+}
+
+// The desk sees nothing of a file that its owner made, whatever it asks for: it can neither be sent nor shown to anybody else.
+func TestREQ_A46_SEC_C8_TheDeskHasNoPartInARenewal(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		w := renewing(t, store)
+		desk := w.Organization("Desk", true)
+		owner := w.Join(desk, directory.Owner, "Olga Owner", "olga@desk.example")
+		c := w.in(w.ann, w.dev.Cert)
+		w.press(c, w.get(c, "/account/certificates/"+w.dev.Row.ID+"/renew"), "/renew", "target", "linux")
+		var id string
+		w.Read(func(tx *sqlstore.Tx) error {
+			all, err := tx.ParcelsOf(w.Realm.ID, w.ann.Is.ID, 10)
+			if err == nil && len(all) == 1 {
+				id = all[0].ID
+			}
+			return err
+		})
+		by := login.By{Signed: login.Signed{Realm: w.Realm, Organization: desk, Person: owner.Is}}
+		seen, err := w.Parcels.Look(t.Context(), by, w.ann.Is.ID)
+		if err != nil || len(seen.Held) != 2 || id == "" {
+			t.Fatalf("the desk sees %d certificates, %v, of %q", len(seen.Held), err, id)
+		}
+		for _, h := range seen.Held {
+			if h.Parcel.ID != "" || h.MaySay || h.MayResend {
+				t.Errorf("the desk sees %+v", h)
+			}
+		}
+		_, _, said := w.Parcels.Say(t.Context(), by, id)
+		_, sent := w.Parcels.Resend(t.Context(), by, id)
+		for what, err := range map[string]error{"said": said, "sent": sent} {
+			if !fault.Of(err, fault.NotFound) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+}
+
+// Two nodes on one PostgreSQL: what is suspended at one is over at the other within five seconds, for whatever it was signed in.
+func TestREQ_A56_SEC_C5_TwoNodesOnPostgreSQL(t *testing.T) {
+	dsn := testdb.PostgresAddress(t)
+	w := renewing(t, testdb.Open(t, dsn))
+	second := w.Beside(testdb.Open(t, dsn), nil)
+	spare := w.Device(w.ca, w.of, w.ann.Is, "Spare")
+	c, lost := w.in(w.ann, w.dev.Cert), w.in(w.ann, spare.Cert)
+	there := second.BrowserWith("192.0.2.10", spare.Cert)
+	there.HTTP.Jar = lost.HTTP.Jar
+	if w.get(there, "/account").URL.Path != "/account" {
+		t.Fatal("not in on the second node")
+	}
+	w.press(c, w.get(c, "/account/certificates/"+spare.Row.ID+"/remove"), "/suspend")
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if strings.HasPrefix(w.get(there, "/account").URL.Path, "/signin") {
+			break
+		}
+		if time.Now().After(end) { // the clock of the rig stands: it is the epoch that has to arrive
+			t.Fatal("the session goes on at the second node after five seconds")
+		}
+	}
 }
