@@ -208,6 +208,7 @@ func wants(t *testing.T, err error, kind fault.Kind, code string) {
 // Who may renew: the owner, completely signed in just now, by that certificate, in its time.
 func TestREQ_A46_SEC_C9_WhoMayRenew(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		ctx := t.Context()
 		_, err := h.Renew(ctx, h.by(h.tablet.ID, 0), h.tablet.ID, keyfile.Windows)
 		wants(t, err, fault.Conflict, "renewal-early")
@@ -258,6 +259,7 @@ func TestREQ_A46_SEC_C9_WhoMayRenew(t *testing.T) {
 // File and password are there once each, the file opens with the password, and neither is left afterwards.
 func TestREQ_A47_SEC_C8_FileAndPasswordOnce(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		ctx := t.Context()
 		h.due()
 		made, err := h.Renew(ctx, h.by(h.tablet.ID, 0), h.tablet.ID, keyfile.Windows)
@@ -299,6 +301,7 @@ func TestREQ_A47_SEC_C8_FileAndPasswordOnce(t *testing.T) {
 // Sixty-four renewals of one certificate make one new one, sixty-four looks at the password show it once, and so the file.
 func TestREQ_A46_RenewedAmong64(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		h.due()
 		race := func(what string, do func() error, code string) {
 			var lock sync.Mutex
@@ -344,6 +347,7 @@ func TestREQ_A46_RenewedAmong64(t *testing.T) {
 // A renewal that is given up leaves nothing: cancelled by its owner, or left lying, it makes room for the next.
 func TestREQ_A46_GivenUpLeavesNothing(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		ctx := t.Context()
 		h.due()
 		renew := func() pki.Certificate {
@@ -391,6 +395,7 @@ func TestREQ_A46_GivenUpLeavesNothing(t *testing.T) {
 // What a crash left between the row and the certificate stands in nobody's way for longer than five minutes.
 func TestSEC_C2_ARenewalThatWasCutShort(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		h.due()
 		row := h.tablet
 		row.ID, row.Serial, row.Key, row.Replaces, row.State, row.SHA256, row.DER = uuid.Must(uuid.NewV7()).String(), pki.NewSerial(), "k", h.tablet.ID, pki.Reserved, "", nil
@@ -407,9 +412,36 @@ func TestSEC_C2_ARenewalThatWasCutShort(t *testing.T) {
 	})
 }
 
+// bare hides from a renewal what it needs of a transaction, so that the commit that stores its certificate fails.
+type bare struct{ certify.Store }
+
+func (b bare) Write(ctx context.Context, do func(certify.Tx) error) error {
+	return b.Store.Write(ctx, func(tx certify.Tx) error { return do(struct{ certify.Tx }{tx}) })
+}
+
+// A renewal whose commit fails leaves no row in the way of the next one.
+func TestSEC_C2_ARenewalThatFails(t *testing.T) {
+	each(t, func(h *house) {
+		t := h.t
+		h.due()
+		good := h.certs.Store
+		h.certs.Store, h.certs.Ended = bare{good}, nil
+		if _, err := h.Renew(t.Context(), h.by(h.tablet.ID, 0), h.tablet.ID, keyfile.Linux); err == nil {
+			t.Fatal("renewed without a file")
+		}
+		h.certs.Store, h.certs.Ended = good, renewal.EndSessions(h.now)
+		if n := h.live(h.tablet.Device); n != 1 {
+			t.Errorf("%d live", n)
+		}
+		_, err := h.Renew(t.Context(), h.by(h.tablet.ID, 0), h.tablet.ID, keyfile.Linux)
+		h.must(err)
+	})
+}
+
 // Never more than two of a device live: the third ends the first.
 func TestREQ_A55_AtMostTwoOfADevice(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		h.due()
 		second, err := h.Renew(t.Context(), h.by(h.tablet.ID, 0), h.tablet.ID, keyfile.Linux)
 		h.must(err)
@@ -428,6 +460,7 @@ func TestREQ_A55_AtMostTwoOfADevice(t *testing.T) {
 // along, and the sessions.
 func TestREQ_A56_EndedByItsOwner(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		ctx := t.Context()
 		h.due()
 		in := func(id, certificate string) {
@@ -484,6 +517,7 @@ func TestREQ_A56_EndedByItsOwner(t *testing.T) {
 // The old one goes at once where the owner says so, once the new one was shown; nobody is asked twice about that.
 func TestREQ_A50_TheOldOneIsRemoved(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		h.due()
 		made, err := h.Renew(t.Context(), h.by(h.tablet.ID, 0), h.tablet.ID, keyfile.Linux)
 		h.must(err)
@@ -499,6 +533,7 @@ func TestREQ_A50_TheOldOneIsRemoved(t *testing.T) {
 // Reminders 60, 30, 14, 7 and 1 days before the end, once each, to owner and contact, and none after the renewal.
 func TestREQ_A53_SEC_C9_Reminders(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		ctx := t.Context()
 		left := func(days int) { h.until(h.tablet.NotAfter.AddDate(0, 0, -days)) }
 		mine, hers := "cleo@sample.example certificate-ending", "mira@sample.example certificate-ending-console"
@@ -564,6 +599,7 @@ func TestREQ_A53_SEC_C9_Reminders(t *testing.T) {
 // Sixty-four nodes write each reminder once.
 func TestREQ_A53_RemindedAmong64(t *testing.T) {
 	each(t, func(h *house) {
+		t := h.t
 		for _, name := range []string{"A", "B", "C"} {
 			h.issue(name)
 		}
