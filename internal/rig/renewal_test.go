@@ -123,8 +123,9 @@ func TestREQ_A46_A47_A48_A49_A52_A53_RenewedThroughThePages(t *testing.T) {
 		if !strings.Contains(strings.Join(list.Links(), " "), renew) {
 			t.Fatal("the list leads to no renewal")
 		}
-		page := w.press(c, w.get(c, renew), "/renew", "target", "windows")
-		if page = w.get(c, renew); page.FormTo("/renew/file") != nil {
+		w.press(c, w.get(c, renew), "/renew", "target", "windows")
+		page := w.get(c, renew)
+		if page.FormTo("/renew/file") != nil {
 			t.Error("the file is offered before its password")
 		}
 		page = w.press(c, page, "/renew/password")
@@ -467,4 +468,38 @@ func TestREQ_A56_SEC_C5_TwoNodesOnPostgreSQL(t *testing.T) {
 			t.Fatal("the session goes on at the second node after five seconds")
 		}
 	}
+}
+
+// A customer's administrator revokes the certificate of a lost device, staff put one on hold: the sessions of each are over at
+// once, those of the person's other devices are not.
+func TestREQ_A56_EndedByThoseWhoLookAfterThem(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		w := withDevices(t, store)
+		desk := w.Organization("Desk", true)
+		first, second, third := w.dev, w.Device(w.ca, w.of, w.ann.Is, "Second"), w.Device(w.ca, w.of, w.ann.Is, "Third")
+		a, b, c := w.in(w.ann, first.Cert), w.in(w.ann, second.Cert), w.in(w.ann, third.Cert)
+		as := func(in directory.Organization, role directory.Role, address string) login.By {
+			p, _ := w.Invite(in, role, "Somebody", address)
+			p.State = directory.Active
+			return login.By{Signed: login.Signed{Realm: w.Realm, Organization: in, Person: p}}
+		}
+		if _, err := w.Parcels.Revoke(t.Context(), as(w.org, directory.Administrator, "ada@client.example"), first.Row.ID, pki.KeyCompromise, "the tablet was stolen"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Parcels.Hold(t.Context(), as(desk, directory.Agent, "agnes@desk.example"), second.Row.ID, "seen in a strange place"); err != nil {
+			t.Fatal(err)
+		}
+		other := w.Organization("Another customer", false)
+		if _, err := w.Parcels.Revoke(t.Context(), as(other, directory.Administrator, "otto@other.example"), third.Row.ID, pki.KeyCompromise, "just because I can"); err == nil {
+			t.Error("the administrator of another customer revokes")
+		}
+		for name, is := range map[string]struct {
+			c    *walker.Client
+			over bool
+		}{"revoked": {a, true}, "on hold": {b, true}, "untouched": {c, false}} {
+			if over := w.get(is.c, "/account").URL.Path != "/account"; over != is.over {
+				t.Errorf("%s: over %v", name, over)
+			}
+		}
+	})
 }
