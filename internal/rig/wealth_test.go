@@ -183,7 +183,7 @@ func (p *portal) revoke(parcel keyfile.Parcel) {
 
 // The first sign-in of a client: certificate, call, certificate once more, authenticator, password, terms; nothing earlier, nothing
 // in another order. And from then on certificate, password, code.
-func TestREQ_A1_A24_A26_A27_A29_A31_SEC_A3_C4_TheFirstSignInOfAClient(t *testing.T) {
+func TestREQ_A1_A24_A26_A27_A29_A31_SEC_A3_TheFirstSignInOfAClient(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		p := newPortal(t, store)
 		cleo := p.client("Cleo Client", "cleo@moser.example")
@@ -248,7 +248,7 @@ func TestREQ_A1_A24_A26_A27_A29_A31_SEC_A3_C4_TheFirstSignInOfAClient(t *testing
 		page = p.shows(b, p.again(b, page))
 		want(t, "behind the certificate of the call", asks(page), "set totp")
 		order := []string{}
-		page, err = cleo.Mind.Walk(b, page, func(at *walker.Page) bool {
+		_, err = cleo.Mind.Walk(b, page, func(at *walker.Page) bool {
 			if a := asks(at); (strings.HasPrefix(a, "set ") || a == "terms" || a == "cert" || a == "call") && (len(order) == 0 || order[len(order)-1] != a) {
 				order = append(order, a)
 			}
@@ -345,7 +345,7 @@ func (p *portal) enters(name, address string) (*Somebody, tls.Certificate) {
 }
 
 // Whoever has two of the three, or one, with the mailbox or without, comes in nowhere; who has all three does.
-func TestREQ_A1_SEC_S4_NoTwoOfTheThreeLetIn(t *testing.T) {
+func TestREQ_A1_NoTwoOfTheThreeLetIn(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		p := newPortal(t, store)
 		cleo, cert := p.enters("Cleo Client", "cleo@moser.example")
@@ -519,7 +519,7 @@ func (p *portal) granted(who *Somebody, kind authn.Kind) {
 // A forgotten password, and a lost authenticator: what remains, an approval, the call in the certificate's session, and the
 // certificate once more. Who approved does not confirm, and the call of a certificate that was revoked sets up nothing, whatever
 // else was shown.
-func TestREQ_B57_SEC_A3_H3_AClientWhoLostOneOfTheThree(t *testing.T) {
+func TestSEC_A3_H3_AClientWhoLostOneOfTheThree(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		p := newPortal(t, store)
 		for i, kind := range []authn.Kind{authn.TOTP, authn.Password, "stolen"} {
