@@ -50,6 +50,7 @@ const (
 	reasonLeast = 10
 	listed      = 50
 	devicesMost = 20 // of one person, with a certificate that lives
+	counted     = 1000
 )
 
 // Tx is what handing over needs of one transaction.
@@ -105,6 +106,8 @@ type Order struct {
 	// Replaces is the id of the certificate of the same device in whose place the new one comes. It is revoked in the same
 	// commit, and what travels of it ends.
 	Replaces string
+
+	made string // id of the certificate that is being stored: it takes the place that is looked for
 }
 
 func (o *Order) tidy(languages []string) error {
@@ -206,6 +209,7 @@ func bare(p keyfile.Parcel) keyfile.Parcel {
 
 // pack makes the parcel of a certificate, and the mails and the event that go with it. Nothing but the parcel keeps the key.
 func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.Certificate, now time.Time) (p keyfile.Parcel, err error) {
+	o.made = made.ID
 	who, contact, err := s.parties(tx, by, o) // what was read before may have changed
 	if err != nil {
 		return p, err
@@ -310,13 +314,13 @@ func CanSay(p directory.Person) bool {
 
 // room fails with fault.Conflict "devices-many" where somebody has as many devices as anybody may have.
 func (s *Service) room(tx Tx, who directory.Person, o Order) error {
-	all, err := tx.CertificatesOf(who.Realm, who.ID, 0)
+	all, err := tx.CertificatesOf(who.Realm, who.ID, counted)
 	if err != nil {
 		return err
 	}
 	now, devices := s.Clock(), map[string]bool{}
 	for _, c := range all {
-		if state := c.Standing(now); c.ID != o.Replaces && (state == pki.Issued || state == pki.Active || state == pki.Suspended) {
+		if state := c.Standing(now); c.ID != o.Replaces && c.ID != o.made && (state == pki.Issued || state == pki.Active || state == pki.Suspended) {
 			devices[c.Device] = true
 		}
 	}

@@ -400,3 +400,44 @@ func TestREQ_A16_LinksEndAndParcelsAreWithdrawn(t *testing.T) {
 		}
 	})
 }
+
+// The last place among somebody's devices is given once, whoever asks for it at the same moment.
+func TestREQ_A11_TheLastPlaceAmongDevicesIsGivenOnce(t *testing.T) {
+	each(t, func(d *desk) {
+		d.must(d.store.Write(d.t.Context(), func(tx *sqlstore.Tx) error {
+			for range 19 {
+				id := uuid.Must(uuid.NewV7()).String()
+				if err := tx.AddCertificate(pki.Certificate{
+					ID: id, Realm: "wealth", Person: d.cleo.ID, Device: id, Name: "one of many", Issuer: "none", Serial: id, Key: id, State: pki.Issued,
+					Created: start, NotBefore: start, NotAfter: start.AddDate(2, 0, 0),
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		sent := 0
+		for range 64 {
+			wg.Go(func() {
+				_, err := d.Send(d.t.Context(), d.as(d.ben), d.order())
+				mu.Lock()
+				defer mu.Unlock()
+				switch c := code(err); {
+				case err == nil:
+					sent++
+				case c != "devices-many" && c != "stale":
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if sent != 1 {
+			t.Errorf("%d were sent", sent)
+		}
+		if _, err := d.Send(d.t.Context(), d.as(d.ben), d.order()); code(err) != "devices-many" {
+			t.Errorf("one more: %v", err)
+		}
+	})
+}
