@@ -32,6 +32,8 @@ var acts = map[string]directory.Act{
 	"POST /console/people/{person}/enable":        directory.Disable,
 	"GET /console/people/{person}/sessions":       directory.EndSessions,
 	"POST /console/people/{person}/sessions":      directory.EndSessions,
+	"GET /console/people/{person}/suspend":        directory.ResetFactor,
+	"POST /console/people/{person}/suspend":       directory.ResetFactor,
 	"GET /console/people/{person}/edit":           directory.Edit,
 	"POST /console/people/{person}/edit":          directory.Edit,
 	"GET /console/people/{person}/role":           directory.AssignRole,

@@ -11,10 +11,7 @@ import (
 )
 
 // MaySuspend reports whether a credential can be suspended: something had, which can be lost.
-func MaySuspend(c authn.Credential) bool {
-	info, _ := authn.Info(c.Kind)
-	return c.State == authn.Active && info.Categories&authn.Possession != 0
-}
+func MaySuspend(c authn.Credential) bool { return login.MayBeLost(c) }
 
 // Suspend says that something is lost: it can no longer be shown, and the sessions that were opened with it end, this one
 // too. It needs no fresh login, since whoever has lost something must be quick and nothing weaker opens by it: what is
@@ -29,21 +26,9 @@ func (s *Service) Suspend(ctx context.Context, by login.By, credential string) (
 		if err != nil {
 			return err
 		}
-		all, err := tx.Sessions(by.Person.Realm, by.Person.ID)
-		if err != nil {
-			return err
-		}
-		own = false
-		for _, se := range all {
-			if !slices.ContainsFunc(se.Evidence, func(e authn.Evidence) bool { return e.Credential == c.ID }) {
-				continue
-			}
-			own = own || se.ID == by.Session.ID
-			if _, err := tx.EndSession(se.Realm, se.Person, se.ID, "factor-suspended", now); err != nil {
-				return err
-			}
-		}
-		return nil
+		ended, err := login.Lost(tx, c, now)
+		own = slices.Contains(ended, by.Session.ID)
+		return err
 	})
 	return own, err
 }
@@ -68,11 +53,13 @@ func (s *Service) turn(tx Tx, by login.By, credential string, to authn.Credentia
 	if may := MaySuspend(c); to == authn.Suspended && !may || to == authn.Active && c.State != authn.Suspended {
 		return c, fault.New(fault.Conflict, "not-expected")
 	}
-	c.State = to
-	if err := tx.UpdateCredential(c); err != nil {
-		return c, err
+	if to == authn.Active {
+		c.State = to
+		if err := tx.UpdateCredential(c); err != nil {
+			return c, err
+		}
+		tx.Bump()
 	}
-	tx.Bump()
 	event := map[authn.CredentialState]string{authn.Suspended: "credential.suspended", authn.Active: "credential.resumed"}[to]
 	data := map[string]string{"kind": string(c.Kind), "name": c.Name, "credential": c.ID}
 	if err := tx.Audit(by.Event(now, event, "", data)); err != nil {

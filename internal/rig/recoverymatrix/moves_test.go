@@ -275,7 +275,7 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 			}
 			continue
 		}
-		ends := slices.ContainsFunc([]string{"/refuse", "/answer", "/stop", "/disable", "/sessions", "/withdraw", "/delete"}, func(s string) bool { return strings.HasSuffix(r.Path, s) })
+		ends := slices.ContainsFunc([]string{"/refuse", "/answer", "/stop", "/disable", "/sessions", "/suspend", "/withdraw", "/delete"}, func(s string) bool { return strings.HasSuffix(r.Path, s) })
 		switch params := r.Params(); {
 		case slices.Equal(params, []string{"person", "call"}):
 			if !strings.HasSuffix(r.Path, "/reject") || a.alone(x) {

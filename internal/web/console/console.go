@@ -62,6 +62,8 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/enable":   d.stand("enable"),
 		"GET /console/people/{person}/sessions":  d.standPage("sessions"),
 		"POST /console/people/{person}/sessions": d.stand("sessions"),
+		"GET /console/people/{person}/suspend":   d.standPage("suspend"),
+		"POST /console/people/{person}/suspend":  d.stand("suspend"),
 		"GET /console/people/{person}/exempt":    d.exemptPage,
 		"POST /console/people/{person}/exempt":   d.exempt,
 

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"doorward/internal/admin"
 	"doorward/internal/fault"
@@ -14,7 +15,7 @@ import (
 type StandPage struct {
 	web.View
 	Row    Row
-	Act    string // "disable", "enable", "sessions"
+	Act    string // "disable", "enable", "sessions", "suspend"
 	Frozen bool
 	Reason string
 }
@@ -24,6 +25,7 @@ var standPage = web.Define(Pages, "stand", web.Console,
 	web.Sample("enable", StandPage{View: sampleView, Row: sampleRows[0], Act: "enable"}),
 	web.Sample("enable who is frozen", StandPage{View: sampleView, Row: sampleRows[3], Act: "enable", Frozen: true}),
 	web.Sample("end sessions", StandPage{View: sampleView, Row: sampleRows[0], Act: "sessions"}),
+	web.Sample("suspend", StandPage{View: sampleView, Row: sampleRows[0], Act: "suspend"}),
 	web.Sample("no reason", StandPage{View: sampleView, Row: sampleRows[0], Act: "disable", Reason: "x"}).With(fault.New(fault.Invalid, "reason-short", "min", 10).In("reason")))
 
 func (d *Door) standView(r *http.Request, by login.By, act string) (StandPage, error) {
@@ -31,12 +33,17 @@ func (d *Door) standView(r *http.Request, by login.By, act string) (StandPage, e
 	if err != nil {
 		return StandPage{}, err
 	}
-	able := map[string]bool{"disable": one.MayDisable && !one.State.Shut(), "enable": one.MayDisable && one.State.Shut(), "sessions": one.MayEnd}
+	able := map[string]bool{"disable": one.MayDisable && !one.State.Shut(), "enable": one.MayDisable && one.State.Shut(), "sessions": one.MayEnd, "suspend": suspendable(one)}
 	if !able[act] {
 		return StandPage{}, fault.New(fault.Forbidden, "not-allowed")
 	}
 	frame, err := d.about(r, by, one)
 	return StandPage{View: frame, Row: row(one.Listed), Act: act, Frozen: one.State == "frozen"}, err
+}
+
+// suspendable reports whether the actor may suspend what the person could have lost.
+func suspendable(one admin.Detail) bool {
+	return one.MayReset && slices.ContainsFunc(one.Held, login.MayBeLost)
 }
 
 func (d *Door) standPage(act string) web.SignedHandler {
@@ -59,6 +66,8 @@ func (d *Door) stand(act string) web.SignedHandler {
 				_, err = d.People.Disable(r.Context(), by, id, reason)
 			case "enable":
 				_, err = d.People.Enable(r.Context(), by, id, reason)
+			case "suspend":
+				_, err = d.Roster.Suspend(r.Context(), by, id, reason)
 			default:
 				_, err = d.People.EndSessions(r.Context(), by, id, reason)
 			}
