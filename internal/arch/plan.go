@@ -91,7 +91,7 @@ var Plan = map[string]Room{
 		"internal/pki", "internal/secret", "internal/session",
 	}},
 	"internal/roster": {cases, []string{
-		"internal/admin", "internal/audit", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
+		"internal/admin", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login", "internal/mail", "internal/secret",
 	}},
 	"internal/rollout": {cases, []string{"internal/authn", "internal/directory", "internal/fault", "internal/mail"}},
 	"internal/selfservice": {cases, []string{
