@@ -43,6 +43,13 @@ func openBrowser(t testing.TB, caFiles ...string) *browser {
 // person had chosen it.
 func openBrowserWith(t testing.TB, certificates []keyFile, caFiles ...string) *browser {
 	t.Helper()
+	return openBrowserAt(t, here, chooses, certificates, caFiles...)
+}
+
+// openBrowserAt is openBrowserWith for names that lead elsewhere than to this machine's own ports (rules of
+// --host-resolver-rules), and with preferences of its own.
+func openBrowserAt(t testing.TB, names, prefers string, certificates []keyFile, caFiles ...string) *browser {
+	t.Helper()
 	home := t.TempDir()
 	nss := filepath.Join(home, ".pki", "nssdb")
 	if err := os.MkdirAll(nss, 0o700); err != nil {
@@ -60,7 +67,7 @@ func openBrowserWith(t testing.TB, certificates []keyFile, caFiles ...string) *b
 		if err := os.MkdirAll(filepath.Dir(preferences), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(preferences, []byte(chooses), 0o600); err != nil {
+		if err := os.WriteFile(preferences, []byte(prefers), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,8 +78,7 @@ func openBrowserWith(t testing.TB, certificates []keyFile, caFiles ...string) *b
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
-		// Nothing leaves the machine, whatever a page asks for.
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("host-resolver-rules", names),
 		chromedp.UserDataDir(filepath.Join(home, "profile")),
 		chromedp.Env("HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "XDG_RUNTIME_DIR="+home, "PATH="+os.Getenv("PATH")),
 		chromedp.CombinedOutput(io.Discard),
@@ -86,6 +92,9 @@ func openBrowserWith(t testing.TB, certificates []keyFile, caFiles ...string) *b
 	}
 	return &browser{t, ctx}
 }
+
+// here lets nothing leave the machine, whatever a page asks for.
+const here = "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"
 
 // keyFile is a certificate with its key, as it comes to a device.
 type keyFile struct{ path, password string }

@@ -21,6 +21,7 @@ type Served struct {
 	*Rig
 	Addr    string // where it listens, such as 127.0.0.1:43210
 	CA      *x509.CertPool
+	CAFile  string          // the same, as PEM, for programs that are not ours
 	Metrics *server.Metrics // of the listener
 }
 
@@ -37,7 +38,7 @@ func (r *Rig) Serve(change ...func(*server.Settings)) *Served {
 	r.must(err)
 	ca, err := os.ReadFile(file)
 	r.must(err)
-	s := &Served{Rig: r, CA: x509.NewCertPool(), Metrics: server.NewMetrics()}
+	s := &Served{Rig: r, CA: x509.NewCertPool(), CAFile: file, Metrics: server.NewMetrics()}
 	s.CA.AppendCertsFromPEM(ca)
 	if settings.Plain {
 		certs = nil

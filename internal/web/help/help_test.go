@@ -295,7 +295,7 @@ func TestREQ_B53_ClockPage(t *testing.T) {
 }
 
 // The guides to certificates are for each system and browser, and open at the part for this one.
-func TestREQ_A9_A10_GuidesToCertificates(t *testing.T) {
+func TestREQ_A9_A10_A50b_GuidesToCertificates(t *testing.T) {
 	for agent, open := range map[string]string{firefox: "windows", safari: "macos", iphone: "ios"} {
 		for _, slug := range []string{"certificate", "certificate-remove"} {
 			page := door("de", agent).Get("/help/" + slug).Body.String()
