@@ -198,7 +198,7 @@ func TestREQ_A1_A24_A26_A27_A29_A31_SEC_A3_TheFirstSignInOfAClient(t *testing.T)
 		if a.Device.Name != "Study laptop" || a.Device.Words != strings.Join(pki.Words(cert.Leaf.Raw), " ") || a.Device.Certificate != parcel.Certificate || len(code(page)) != 6 {
 			t.Errorf("the agent sees %+v", a.Device)
 		}
-		for _, phone := range []string{`href="tel:`, "Study laptop"} {
+		for _, phone := range []string{`href="tel:`, "Study laptop", a.Device.Words} {
 			if !strings.Contains(string(page.Body), phone) {
 				t.Errorf("the page does not say %s", phone)
 			}
