@@ -201,7 +201,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		signin.Pages, account.Pages, console.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
 	ways := h.ways()
-	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
+	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Miss: own.Miss, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
 	in.Mount(h.site, h.mux)
 	in.MountCertificates(h.site, h.shown)
 	h.issuers = &certhost.Issuers{Store: sqlstore.For[certhost.IssuersTx](g.store), Epoch: g.store.Epoch, Clock: g.clock, Log: g.log}

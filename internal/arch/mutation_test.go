@@ -175,13 +175,13 @@ func f(tx login.Tx) any { return tx.AddSession } // BAD`},
 func f(tx login.Tx) error { return tx.AddCredential(authn.Credential{}) } // BAD`},
 	{"one-time secrets are spent in login alone", "internal/sample", `import ("doorward/internal/login"; "doorward/internal/authn"; "time")
 func f(tx login.Tx, now time.Time) error { return tx.UseOneTime("id", authn.Invite, now) } // BAD`},
-	{"derived single uses are spent in login, those of protocol messages in their door, those of the request form in its use case", "internal/sample", `import ("doorward/internal/login"; "time")
+	{"derived single uses are spent in login, those of protocol messages in their door, those of the request form and of showing what is one's own in their use cases", "internal/sample", `import ("doorward/internal/login"; "time")
 func f(tx login.Tx, now time.Time) (bool, error) { return tx.Spend("key", now) } // BAD`},
 	{"attempts are reserved by use cases, and by the protocol door for its own endpoints", "internal/sample", `import "doorward/internal/login"
 func f(tx login.Tx) error { return tx.Release("key") } // BAD`},
-	{"only login asks methods", "internal/sample", `import ("doorward/internal/authn"; "context")
+	{"only login asks methods, and certhost about what is shown as no evidence", "internal/sample", `import ("doorward/internal/authn"; "context")
 func f(m authn.Method) { _, _ = m.Verify(context.Background(), authn.Flow{}, nil, authn.Answer{}) } // BAD`},
-	{"only login asks methods", "internal/sample", `import ("doorward/internal/authn"; "context")
+	{"only login asks methods, and certhost about what is shown as no evidence", "internal/sample", `import ("doorward/internal/authn"; "context")
 func f(m authn.Enroller) { _, _ = m.Enrol(context.Background(), authn.Flow{}, nil, authn.Answer{}) } // BAD`},
 	{"secrets are compared in constant time", "internal/sample", `import "doorward/internal/secret"
 func f(a, b secret.Text) bool { return a == b } // BAD`},
@@ -217,7 +217,7 @@ type config struct {
 }`},
 	{"secrets keep their wrapping", "internal/sample", `import "doorward/internal/secret"
 type config struct { Password secret.Text }`},
-	{"only login asks methods", "internal/sample", `type other struct{}
+	{"only login asks methods, and certhost about what is shown as no evidence", "internal/sample", `type other struct{}
 func (other) Verify() {}
 func f(o other) { o.Verify() }`},
 }

@@ -134,7 +134,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/web/signin": {doors, []string{
 		"internal/activation", "internal/authn", "internal/authn/devicecert", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/login", "internal/secret", "internal/web",
+		"internal/helpdesk", "internal/login", "internal/secret", "internal/selfservice", "internal/web",
 	}},
 
 	"internal/hsm":    {outside, nil},

@@ -119,6 +119,8 @@ func Notice(r directory.Realm, to, by directory.Person, template string, now tim
 	}
 }
 
+var errMoved = fault.New(fault.Conflict, "stale")
+
 func movedOn(err error) error {
 	if err != nil {
 		return errMoved

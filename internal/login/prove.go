@@ -69,8 +69,6 @@ func (s *Service) Prove(ctx context.Context, c Caller, id string, a authn.Answer
 	return v, p.outcome
 }
 
-var errMoved = fault.New(fault.Conflict, "stale")
-
 // proving is one call of Prove.
 type proving struct {
 	s      *Service

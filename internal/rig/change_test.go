@@ -1,6 +1,8 @@
 package rig
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +105,70 @@ func TestSEC_H5_ALostPhoneInTwoClicksAndBackByACode(t *testing.T) {
 		r.SignIn(max, "198.51.100.77")
 		if holds := r.Holds(max); strings.Count(holds, "totp") != 1 || strings.Contains(holds, "suspended") {
 			t.Errorf("holds %s", holds)
+		}
+	})
+}
+
+// Who is signed out and still knows the password stops a phone that is gone in two clicks, and what was opened with it ends on
+// every node at its next use. Without the password nobody is asked, and nobody stops what is somebody else's.
+func TestSEC_H5_SignedOutALostPhoneIsStoppedWithThePassword(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		r := New(t, store)
+		alder := r.Organization("Alder Works", false)
+		max, bea := r.Join(alder, directory.Member, "Max Member", "max@alder.example"), r.Join(alder, directory.Member, "Bea Member", "bea@alder.example")
+		thief := r.SignIn(max, "203.0.113.66")
+		r.Deliver()
+		phone, hers := strings.Fields(r.Holds(max))[4], strings.Fields(r.Holds(bea))[4]
+
+		b := r.Browser("198.51.100.77")
+		page, err := b.Get(Origin + "/signin")
+		r.must(err)
+		f := page.Form()
+		f.Fill("address", max.Is.Address)
+		page, err = b.Submit(f)
+		r.must(err)
+		flow := page.URL.Path
+		try := func(credential string) *walker.Page {
+			page, err := b.Submit(&walker.Form{Action: Origin + flow + "/missing", Method: "POST", Values: url.Values{"credential": {credential}}})
+			r.must(err)
+			return page
+		}
+		if again, err := b.Get(Origin + flow + "/missing"); err != nil || again.URL.Path != flow {
+			t.Errorf("before the password: %v %s", err, again.URL)
+		}
+		if page := try(phone); page.URL.Path != flow || r.Sessions(max) != 2 {
+			t.Errorf("before the password: %s, %d sessions", page.URL, r.Sessions(max))
+		}
+		f = page.FormTo("/prove")
+		f.Fill("password", max.Mind.Password)
+		page, err = b.Submit(f)
+		r.must(err)
+		if !slices.ContainsFunc(page.Links(), func(l string) bool { return strings.HasSuffix(l, flow+"/missing") }) {
+			t.Fatalf("no link: %s", page.Main())
+		}
+		for _, other := range []string{hers, strings.Fields(r.Holds(max))[1], "none", ""} {
+			if page := try(other); !strings.Contains(page.Main(), "does not fit") && page.Status < 400 || r.Holds(bea) == "" {
+				t.Errorf("%q: %d %s", other, page.Status, page.Main())
+			}
+		}
+		if r.Sessions(max) != 2 || len(r.Deliver()) != 0 {
+			t.Error("something was stopped")
+		}
+		if page, err = b.Get(Origin + flow + "/missing"); err != nil { // one
+			t.Fatal(err)
+		}
+		page = submit(t, b, page, "/missing") // two
+		if !strings.Contains(page.Main(), "suspended") || page.FormTo("/prove") != nil || r.Sessions(max) != 0 {
+			t.Errorf("%d sessions: %s", r.Sessions(max), page.Main())
+		}
+		if page, err = thief.Get(Origin + "/account"); err != nil || page.URL.Path == "/account" {
+			t.Errorf("the thief goes on: %v %s", err, page.URL)
+		}
+		if letters := to(r.Deliver(), max, "factor-suspended"); len(letters) != 1 || !strings.Contains(letters[0].Text, "/not-me/") {
+			t.Errorf("%+v", letters)
+		}
+		if page := try(phone); len(r.Deliver()) != 0 || page.Status >= 500 {
+			t.Errorf("twice: %d", page.Status)
 		}
 	})
 }

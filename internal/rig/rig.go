@@ -124,13 +124,14 @@ func (l *Log) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Str
 
 // A realm cannot make hashes cheaper than the floor, so the floor is lowered wherever a rig is: its tests make thousands.
 // What a hash has to cost is tested in internal/authn/password, and paid by the tests of the program itself.
-func init() {
+var cheap = sync.OnceFunc(func() {
 	password.Floor = password.Params{Length: password.Floor.Length, Memory: 64, Passes: 1, Lanes: 1}
-}
+})
 
 // New wires the program on a store.
 func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm)) *Rig {
 	t.Helper()
+	cheap()
 	r := &Rig{T: t, Store: store, Clock: &Clock{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}, Log: &Log{}}
 	realm, err := directory.ParseRealm("shop.toml", realms.Shop)
 	r.must(err)
@@ -145,6 +146,7 @@ func New(t testing.TB, store *sqlstore.Store, changes ...func(*directory.Realm))
 // Open wires the program on a store that another rig has written, at a time: the world as it was when that one stopped.
 func Open(t testing.TB, store *sqlstore.Store, realm string, now time.Time) *Rig {
 	t.Helper()
+	cheap()
 	r := &Rig{T: t, Store: store, Clock: &Clock{now: now}, Log: &Log{}}
 	r.build(realm, store.Epoch)
 	return r
@@ -234,7 +236,8 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	ways := &certhost.Service{
 		Store: sqlstore.For[certhost.Tx](r.Store), Flows: r.Login, Ring: testdb.Ring(), Realms: r.Realms, Clock: r.Clock.Now,
 	}
-	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Landing: r.landing, Expected: r.Provider.Expected, Certificates: ways})
+	self := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now}
+	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Miss: self.Miss, Landing: r.landing, Expected: r.Provider.Expected, Certificates: ways})
 	in.Mount(site, mux)
 	certs := http.NewServeMux()
 	in.MountCertificates(site, certs)
@@ -247,9 +250,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&parcel.Door{Site: site, Parcels: r.Parcels}).Mount(mux)
 	help.New(site).Mount(mux)
 	(&requests.Door{Site: site, Auth: auth, Requests: r.Requests}).Mount(mux)
-	(&account.Door{Site: site, Flows: auth, Self: &selfservice.Service{
-		Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now,
-	}, Exempts: r.Exempts, Rollouts: r.Rollouts, Renewals: r.Renewals, Showing: &certhost.Own{
+	(&account.Door{Site: site, Flows: auth, Self: self, Exempts: r.Exempts, Rollouts: r.Rollouts, Renewals: r.Renewals, Showing: &certhost.Own{
 		Ways: ways, Desk: r.shown, Store: sqlstore.For[certhost.OwnTx](r.Store),
 	}}).Mount(mux)
 	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels}).Mount(mux)

@@ -396,7 +396,7 @@ func (a *attack) inFlows(x *stage, r rig.Route) (all []move) {
 		}
 		return nil
 	})
-	ends := suffix == "leave" || suffix == "decline"
+	ends := suffix == "leave" || suffix == "decline" || suffix == "missing"
 	if ends && !a.deep && len(x.w.path) > 2 {
 		return nil
 	}
@@ -423,6 +423,14 @@ func (a *attack) inFlows(x *stage, r rig.Route) (all []move) {
 					x.submit("thief", f)
 				}
 			})
+		case "missing": // only who has shown the password is asked
+			if a.password || x.bound(authn.Password) {
+				add("", func(x *stage) {
+					if f := x.get("thief", "/signin/"+id+"/missing").FormTo("/missing"); f != nil {
+						x.submit("thief", f)
+					}
+				})
+			}
 		case "choose":
 			add("", func(x *stage) { x.post("thief", "/signin/"+id+"/choose", "authenticator", "google") })
 		case "terms":

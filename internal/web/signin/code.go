@@ -7,6 +7,7 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/selfservice"
 	"doorward/internal/web"
 )
 
@@ -23,6 +24,7 @@ type CodePage struct {
 	Reset   bool
 	Others  bool
 	Codes   bool // recovery codes would help
+	Missing bool // it can be said to be lost
 }
 
 // NextCode is when an authenticator shows a code that was not used yet.
@@ -51,7 +53,7 @@ var sampleWait = nextCode(web.SampleTime, 12*time.Second)
 
 var codePage = web.Define(Pages, "code", web.Door,
 	web.Sample("plain", CodePage{Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", Others: true}),
-	web.Sample("with recovery codes", CodePage{Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", Others: true, Codes: true}),
+	web.Sample("with recovery codes", CodePage{Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", Others: true, Codes: true, Missing: true}),
 	web.Sample("several", CodePage{Flow: "f", Address: "a.sample@northline.example"}),
 	web.Sample("first", CodePage{View: web.View{Step: 4, Of: 6}, Flow: "f", Address: "a.sample@northline.example", Name: "Work phone", First: true, Wait: sampleWait}),
 	web.Sample("change", CodePage{View: web.View{Step: 1, Of: 2}, Flow: "f", Address: "a.sample@northline.example", Reset: true}),
@@ -67,6 +69,7 @@ func (d *Door) showCode(w http.ResponseWriter, r *http.Request, v login.View, in
 	return answer(codePage, w, r, CodePage{
 		View: wizard(v), Flow: v.Flow.ID, Address: v.Flow.Address, With: in.with, Name: way.Name, Code: in.code,
 		Wait: nextCode(web.From(r).Now, v.Wait), First: setUp(v), Reset: !v.Flow.Goal.Admit(), Others: others(v), Codes: v.Codes,
+		Missing: len(selfservice.Missing(v)) > 0,
 	}, clock(err))
 }
 

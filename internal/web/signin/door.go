@@ -57,6 +57,8 @@ type Options struct {
 	Landing func(r *http.Request, id string) string
 	// Alone opens a request that nobody approves, for who has lost what they have and has nothing else left.
 	Alone func(ctx context.Context, by login.By, lost authn.Kind) (helpdesk.Request, error)
+	// Miss suspends what the person in a flow says is lost (SEC H-5).
+	Miss func(ctx context.Context, by login.By, v login.View, credential string) error
 	// Expected is the address that an application said would sign in, from the same id; empty, or nil, for none.
 	Expected func(r *http.Request, id string) string
 }

@@ -26,6 +26,8 @@ func (d *Door) Mount(s *web.Site, mux *http.ServeMux) {
 	s.Handle(mux, "GET /signin/{flow}/qr", d.seedCode)
 	s.Handle(mux, "POST /signin/{flow}/lost", d.lose)
 	s.Handle(mux, "POST /signin/{flow}/found", d.find)
+	s.Handle(mux, "GET /signin/{flow}/missing", d.missing)
+	s.Handle(mux, "POST /signin/{flow}/missing", d.miss)
 	s.Handle(mux, "GET /signin/{flow}/codes", d.sheet)
 	s.Handle(mux, "POST /signin/{flow}/alone", d.alone)
 	s.Handle(mux, "POST /signin/{flow}/terms", d.accept)
