@@ -26,31 +26,59 @@ type Item struct {
 
 // Inbox is one page of requests, newest first.
 type Inbox struct {
-	Items  []Item
-	Next   string // id that the next page begins after, empty where this is the last
-	Closed bool
-	Staff  bool
+	Items    []Item
+	Next     string // id that the next page begins after, empty where this is the last
+	Staff    bool
+	Open     int // of those that the filter lets through, whatever state it asks for and on every page
+	Approved int
+	More     bool // there may be more than were counted
+}
+
+// Filter narrows the inbox; what the actor may not see is left out whatever it asks for.
+type Filter struct {
+	State    helpdesk.State // Open, Approved or Ended; empty: Open and Approved
+	Mine     bool           // opened, checked, approved or ended by the actor
+	Customer string         // the beginning of an organization's name; for staff
+	Before   string         // Next of the page before
+}
+
+// countMost is how many requests are counted: more than an inbox should ever hold.
+const countMost = 200
+
+// whose is the organization whose requests the actor looks after, empty for all of the realm.
+func whose(by login.By) (string, error) {
+	switch {
+	case directory.MayListAll(by.Person):
+		return "", nil
+	case by.Person.Role == directory.Administrator:
+		return by.Person.Organization, nil
+	}
+	return "", fault.New(fault.Forbidden, "not-allowed")
 }
 
 // List pages through the requests that the actor looks after: staff see all of the realm, customer administrators those of
 // their own people. Nobody sees requests about themselves here. It fails with fault.Forbidden "not-allowed" for others.
-func (s *Requests) List(ctx context.Context, by login.By, closed bool, before string) (box Inbox, err error) {
-	all := directory.MayListAll(by.Person)
-	if !all && by.Person.Role != directory.Administrator {
-		return box, fault.New(fault.Forbidden, "not-allowed")
+func (s *Requests) List(ctx context.Context, by login.By, f Filter) (box Inbox, err error) {
+	organization, err := whose(by)
+	if err != nil {
+		return box, err
 	}
-	organization := by.Person.Organization
-	if all {
-		organization = ""
+	search := helpdesk.Search{Realm: by.Person.Realm, Organization: organization, State: f.State, Before: f.Before, Limit: InboxPage + 1}
+	if f.Mine {
+		search.Mine = by.Person.ID
+	}
+	if organization == "" {
+		search.Customer = f.Customer
 	}
 	now := s.Clock()
 	err = s.Store.Read(ctx, func(tx RequestTx) error {
-		box = Inbox{Closed: closed, Staff: all}
-		list := tx.HelpInbox
-		if closed {
-			list = tx.HelpClosed
+		box = Inbox{Staff: organization == ""}
+		count := search
+		count.Limit = countMost
+		if err := s.tally(tx, by, count, &box, now); err != nil {
+			return err
 		}
-		found, err := list(by.Person.Realm, organization, before, InboxPage+1)
+		found, err := tx.HelpFound(search)
 		if err != nil {
 			return err
 		}
@@ -82,15 +110,10 @@ func (s *Requests) List(ctx context.Context, by login.By, closed bool, before st
 	return box, err
 }
 
-// item finds whom a request is about: its person, or whoever has the address that a form named.
+// item finds whom a request is about, and who has to act.
 func (s *Requests) item(tx RequestTx, by login.By, r helpdesk.Request, now time.Time) (item Item, err error) {
 	item = Item{Request: r, Waits: "answer"}
-	if r.Person != "" {
-		item.Who, err = tx.Person(r.Realm, r.Person)
-	} else {
-		item.Who, err = tx.PersonByAddress(r.Realm, r.Address)
-	}
-	if err != nil && !fault.Of(err, fault.NotFound) {
+	if item.Who, err = about(tx, r); err != nil {
 		return item, err
 	}
 	if item.Who.ID != "" {
@@ -140,34 +163,68 @@ type Case struct {
 // Waiting counts the requests that nobody has decided yet and that the actor looks after, for a glance from every page: a
 // full page says no more than that it is full. It fails as List does.
 func (s *Requests) Waiting(ctx context.Context, by login.By) (n int, err error) {
-	organization := by.Person.Organization
-	if directory.MayListAll(by.Person) {
-		organization = ""
-	} else if by.Person.Role != directory.Administrator {
-		return 0, fault.New(fault.Forbidden, "not-allowed")
+	organization, err := whose(by)
+	if err != nil {
+		return 0, err
 	}
 	now := s.Clock()
 	err = s.Store.Read(ctx, func(tx RequestTx) error {
-		n = 0
-		found, err := tx.HelpInbox(by.Person.Realm, organization, "", InboxPage)
-		for _, r := range found {
-			if r.State != helpdesk.Open || r.Over(now) || r.Person == by.Person.ID {
-				continue
-			}
-			if r.Person != "" && r.Organization == by.Person.Organization { // the only ones that List may leave out
-				p, err := tx.Person(r.Realm, r.Person)
-				if err != nil {
-					return err
-				}
-				if directory.May(by.Person, directory.SeeHistory, p) != nil {
-					continue
-				}
-			}
-			n++
-		}
+		var box Inbox
+		err := s.tally(tx, by, helpdesk.Search{Realm: by.Person.Realm, Organization: organization, Limit: InboxPage}, &box, now)
+		n = box.Open
 		return err
 	})
 	return n, err
+}
+
+// tally counts what waits whatever state a search asks for, by the rules of the list: no figure tells of a request that the actor does not see.
+func (s *Requests) tally(tx RequestTx, by login.By, search helpdesk.Search, box *Inbox, now time.Time) error {
+	search.State, search.Before = "", ""
+	found, err := tx.HelpFound(search)
+	if err != nil {
+		return err
+	}
+	box.More = len(found) == search.Limit
+	for _, r := range found {
+		seen, err := shown(tx, by, r)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !seen || r.Over(now):
+		case r.State == helpdesk.Open:
+			box.Open++
+		default:
+			box.Approved++
+		}
+	}
+	return nil
+}
+
+// shown reports whether the list shows a request of those that the actor looks after. It leaves out only some about people
+// of the actor's own organization, so that the others are not looked up.
+func shown(tx RequestTx, by login.By, r helpdesk.Request) (bool, error) {
+	if r.Organization != by.Person.Organization {
+		return true, nil
+	}
+	p, err := about(tx, r)
+	if err != nil || p.ID == "" {
+		return true, err
+	}
+	return p.ID != by.Person.ID && directory.May(by.Person, directory.SeeHistory, p) == nil, nil
+}
+
+// about is whom a request is about: its person, or whoever has the address that a form named; zero for nobody.
+func about(tx RequestTx, r helpdesk.Request) (p directory.Person, err error) {
+	if r.Person != "" {
+		p, err = tx.Person(r.Realm, r.Person)
+	} else {
+		p, err = tx.PersonByAddress(r.Realm, r.Address)
+	}
+	if fault.Of(err, fault.NotFound) {
+		return directory.Person{}, nil
+	}
+	return p, err
 }
 
 // Look loads one request. It fails with fault.NotFound for one that the actor may not see.
@@ -195,10 +252,10 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 		c.MayRefuse = able && r.State == helpdesk.Open
 		c.MayStop = able && (r.State == helpdesk.Open || r.State == helpdesk.Approved)
 		c.MayName = able && r.State == helpdesk.Open && !r.Over(now) && c.Who.ID != "" && !r.Everything && len(r.Kinds) == 0
-		if c.OpenedBy, err = s.name(tx, r.Realm, r.Opener); err != nil {
+		if c.OpenedBy, err = nameOf(tx, r.Realm, r.Opener); err != nil {
 			return err
 		}
-		if c.EndedBy, err = s.name(tx, r.Realm, r.ClosedBy); err != nil || c.Who.ID == "" {
+		if c.EndedBy, err = nameOf(tx, r.Realm, r.ClosedBy); err != nil || c.Who.ID == "" {
 			return err
 		}
 		if c.Factors, err = tx.CredentialsOf(r.Realm, []string{c.Who.ID}); err != nil {
@@ -225,18 +282,6 @@ func (s *Requests) Look(ctx context.Context, by login.By, id string) (c Case, er
 		return err
 	})
 	return c, err
-}
-
-// name is how somebody is called now, empty for nobody and for who is gone.
-func (s *Requests) name(tx RequestTx, realm, id string) (string, error) {
-	if id == "" {
-		return "", nil
-	}
-	p, err := tx.Person(realm, id)
-	if fault.Of(err, fault.NotFound) {
-		return "", nil
-	}
-	return p.Name, err
 }
 
 // decision fills in what the actor can do with a request that names its person and what it is about.

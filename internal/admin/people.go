@@ -35,6 +35,7 @@ type PeopleTx interface {
 	DeletePerson(realm, id string) error
 	CredentialsOf(realm string, people []string) ([]authn.Credential, error)
 	Helped(realm string, people []string) ([]string, error)
+	HelpRequestsOf(realm, person string, limit int) ([]helpdesk.Request, error)
 	OneTimes(realm, person string, kind authn.Kind) ([]authn.OneTime, error)
 	CallerCheckBegun(realm, request, agent string) (bool, error)
 	StaffOrganization(realm string) (directory.Organization, error)
@@ -224,6 +225,7 @@ type Detail struct {
 	Held       []authn.Credential // the password, too, without Data
 	Sessions   int                // places where they are signed in
 	Live       helpdesk.Request   // what helps them already, zero for nothing
+	Earlier    []Past             // the last requests about them before that, newest first
 	MayReset   bool               // open a request; whoever is being helped already waits for that
 	MayDisable bool               // and enable
 	MayEnd     bool               // end their sessions
@@ -320,6 +322,9 @@ func (s *People) standing(tx PeopleTx, by login.By, p directory.Person, d *Detai
 	}
 	if len(live) > 0 && !live[0].Over(s.Clock()) {
 		d.Live = live[0]
+	}
+	if d.Earlier, err = earlier(tx, by, p, d.Live.ID); err != nil {
+		return err
 	}
 	may := func(act directory.Act) bool { return directory.May(by.Person, act, p) == nil }
 	d.MayReset = p.EverActive() && !p.State.Shut() && may(directory.ResetFactor)

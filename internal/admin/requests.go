@@ -45,9 +45,7 @@ type RequestTx interface {
 	PeopleTx
 	AddHelpRequest(helpdesk.Request) error
 	BeginCallerCheck(realm, request, agent string, now time.Time) (fresh bool, err error)
-	HelpRequestsOf(realm, person string, limit int) ([]helpdesk.Request, error)
-	HelpInbox(realm, organization, before string, limit int) ([]helpdesk.Request, error)
-	HelpClosed(realm, organization, before string, limit int) ([]helpdesk.Request, error)
+	HelpFound(helpdesk.Search) ([]helpdesk.Request, error)
 	Mail(realm, id string) (mail.Message, error)
 }
 
@@ -228,7 +226,7 @@ func (s *Requests) taken(tx RequestTx, p directory.Person) error {
 // inTheWay names the request by which a person is being helped already, and who opened it: the colleague to speak with. A
 // freeze was asked for by the person.
 func (s *Requests) inTheWay(tx RequestTx, r helpdesk.Request, p directory.Person) error {
-	by, err := s.name(tx, r.Realm, r.Opener)
+	by, err := nameOf(tx, r.Realm, r.Opener)
 	if err != nil {
 		return err
 	}

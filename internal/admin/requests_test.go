@@ -169,7 +169,7 @@ func TestSEC_Z_REQ_B40_WhoMayDoWhatAboutWhom(t *testing.T) {
 			"look": func(by, p login.By) error { _, err := s.Look(ctx, by, d.plant(p, other.Person.ID).ID); return err },
 			"list": func(by, p login.By) error {
 				r := d.plant(p, other.Person.ID)
-				box, err := s.List(ctx, by, false, "")
+				box, err := s.List(ctx, by, admin.Filter{})
 				if err == nil && !slices.ContainsFunc(box.Items, func(i admin.Item) bool { return i.ID == r.ID }) {
 					return fmt.Errorf("unlisted")
 				}

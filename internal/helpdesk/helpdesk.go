@@ -59,6 +59,20 @@ const (
 	Done      State = "done"      // what it granted was used, or what was asked was answered
 )
 
+// Ended stands, in a Search, for every state that nothing more comes of. No request has it.
+const Ended State = "ended"
+
+// Search selects requests of a realm, newest first. What is empty selects nothing away.
+type Search struct {
+	Realm        string
+	Organization string // id
+	Customer     string // the beginning of an organization's name, in any case of letters
+	State        State  // Open, Approved or Ended; empty: Open and Approved
+	Mine         string // id of somebody who opened, checked, approved or ended it
+	Before       string // id of the last one of the page before
+	Limit        int
+}
+
 // Result is how one check went.
 type Result string
 

@@ -227,7 +227,7 @@ func TestSEC_H6_TheDeskChecksAndTwoDecideOnThePages(t *testing.T) {
 		if h.request(p).State != helpdesk.Cancelled {
 			t.Fatal(p.Main())
 		}
-		h.says(h.open(h.ada, "/console/requests?tab=closed", http.StatusOK), true, "Max Member", "Stopped")
+		h.says(h.open(h.ada, "/console/requests?state=ended", http.StatusOK), true, "Max Member", "Stopped")
 	})
 }
 

@@ -21,8 +21,8 @@ func (h *house) traces(people ...*Somebody) (out string) {
 	h.T.Helper()
 	h.Read(func(tx *sqlstore.Tx) error {
 		out = ""
-		for _, list := range []func(realm, organization, before string, limit int) ([]helpdesk.Request, error){tx.HelpInbox, tx.HelpClosed} {
-			all, err := list(h.Realm.ID, "", "", 100)
+		for _, state := range []helpdesk.State{"", helpdesk.Ended} {
+			all, err := tx.HelpFound(helpdesk.Search{Realm: h.Realm.ID, State: state, Limit: 100})
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"strings"
 	"time"
 
 	"doorward/internal/helpdesk"
@@ -24,12 +25,12 @@ var (
 		WHERE realm = $1 AND person = $2 AND person <> '' ORDER BY id DESC LIMIT $3`)
 	selectHelpRequestsLive = statement(`SELECT ` + helpRequestColumns + ` FROM help_request
 		WHERE realm = $1 AND person = $2 AND person <> ''` + helpRequestLive)
-	selectHelpInbox = statement(`SELECT ` + helpRequestColumns + ` FROM help_request
-		WHERE realm = $1` + helpRequestLive + ` AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
-	selectHelpInboxOf = statement(`SELECT ` + helpRequestColumns + ` FROM help_request
-		WHERE realm = $1 AND organization = $4` + helpRequestLive + ` AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
-	selectHelpClosed = statement(`SELECT ` + helpRequestColumns + ` FROM help_request
-		WHERE realm = $1 AND state NOT IN ('open', 'approved') AND ($4 = '' OR organization = $4) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	selectHelpFound = map[helpdesk.State]helpTexts{
+		"":                helpFound(helpRequestLive),
+		helpdesk.Open:     helpFound(helpRequestLive + ` AND state = 'open'`),
+		helpdesk.Approved: helpFound(helpRequestLive + ` AND state = 'approved'`),
+		helpdesk.Ended:    helpFound(` AND state NOT IN ('open', 'approved')`),
+	}
 	selectHelped = statement(`SELECT person FROM help_request
 		WHERE realm = $1 AND person IN (` + placeholders(2, credentialBatch) + `) AND person <> ''` + helpRequestLive)
 	updateHelpRequest = statement(`UPDATE help_request SET person = $3, organization = $4, kinds = $5, everything = $6, reason = $7, asked = $8,
@@ -37,6 +38,21 @@ var (
 		why = $19, version = version + 1 WHERE id = $1 AND realm = $2 AND version = $18`)
 	existsHelpRequest = statement(`SELECT 1 FROM help_request WHERE id = $1`)
 )
+
+// helpTexts are a search through all organizations and one within one of them: each has its index.
+type helpTexts struct{ all, one string }
+
+// helpFound is one page of requests. Checks and approvals are documents: who made one stands in them as "by", and what is
+// typed into a document cannot look like that, since its quotation marks are escaped.
+func helpFound(state string) helpTexts {
+	page := func(organization string) string {
+		return statement(`SELECT ` + helpRequestColumns + ` FROM help_request WHERE realm = $1 AND ` + organization + state + `
+		AND ($5 = '' OR organization IN (SELECT id FROM organization WHERE realm = $1 AND sort >= $5 AND sort < $6))
+		AND ($7 = '' OR opener = $7 OR closed_by = $7 OR checks LIKE '%"by":"' || $7 || '"%' OR approvals LIKE '%"by":"' || $7 || '"%')
+		AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`)
+	}
+	return helpTexts{all: page(`$4 = ''`), one: page(`organization = $4`)}
+}
 
 func scanHelpRequest(_ *Tx, r row) (q helpdesk.Request, err error) {
 	err = r.Scan(&q.ID, &q.Realm, &q.Number, &q.Person, &q.Organization, &q.Address, &q.Why, document{&q.Kinds}, &q.Everything, &q.Words,
@@ -103,15 +119,21 @@ func (t *Tx) Helped(realm string, people []string) ([]string, error) {
 // HelpInbox pages through the open and approved requests of a realm, newest first; organization narrows it, before is the
 // id of the last one of the page before.
 func (t *Tx) HelpInbox(realm, organization, before string, limit int) ([]helpdesk.Request, error) {
-	if organization == "" {
-		return list(t, scanHelpRequest, selectHelpInbox, realm, before, limit)
-	}
-	return list(t, scanHelpRequest, selectHelpInboxOf, realm, before, limit, organization)
+	return t.HelpFound(helpdesk.Search{Realm: realm, Organization: organization, Before: before, Limit: limit})
 }
 
-// HelpClosed pages through the requests that are over, as HelpInbox.
-func (t *Tx) HelpClosed(realm, organization, before string, limit int) ([]helpdesk.Request, error) {
-	return list(t, scanHelpRequest, selectHelpClosed, realm, before, limit, organization)
+// HelpFound pages through the requests that a search selects, newest first.
+func (t *Tx) HelpFound(f helpdesk.Search) ([]helpdesk.Request, error) {
+	texts, ok := selectHelpFound[f.State]
+	if !ok {
+		return nil, nil
+	}
+	text := texts.all
+	if f.Organization != "" {
+		text = texts.one
+	}
+	words := folded(strings.TrimSpace(f.Customer))
+	return list(t, scanHelpRequest, text, f.Realm, f.Before, f.Limit, f.Organization, words, words+afterEverything, f.Mine)
 }
 
 // UpdateHelpRequest stores what may change of a request. Of two that started from the same version one wins, the other is

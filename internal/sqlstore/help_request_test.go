@@ -173,8 +173,12 @@ func TestREQ_B40_TheInboxIsPaged(t *testing.T) {
 		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) { return tx.HelpInbox("shop", "", ids[2], 4) }), []int{1, 0})
 		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) { return tx.HelpInbox("shop", "birch", "", 4) }), []int{4, 1})
 		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) { return tx.HelpInbox("shop", "birch", ids[4], 4) }), []int{1})
-		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) { return tx.HelpClosed("shop", "", "", 4) }), []int{8, 7, 6})
-		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) { return tx.HelpClosed("shop", "alder", ids[8], 4) }), []int{6})
+		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) {
+			return tx.HelpFound(helpdesk.Search{Realm: "shop", State: helpdesk.Ended, Limit: 4})
+		}), []int{8, 7, 6})
+		same(t, pick(func(tx *sqlstore.Tx) ([]helpdesk.Request, error) {
+			return tx.HelpFound(helpdesk.Search{Realm: "shop", Organization: "alder", State: helpdesk.Ended, Before: ids[8], Limit: 4})
+		}), []int{6})
 	})
 }
 

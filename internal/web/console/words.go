@@ -121,6 +121,11 @@ func (p RequestPage) Ended(r helpdesk.Request) Pill {
 	return waits(&p.View, admin.Item{Request: r, Waits: "over"})
 }
 
+// Ended says how an earlier request ended, or that it has not.
+func (p PersonPage) Ended(r helpdesk.Request) Pill {
+	return waits(&p.View, admin.Item{Request: r, Waits: "over"})
+}
+
 // Missing names the checks that have to pass first.
 func (p RequestPage) Missing() string {
 	var names []string
