@@ -2,9 +2,7 @@ package admin
 
 import (
 	"context"
-	"crypto/subtle"
 	"slices"
-	"strings"
 	"time"
 
 	"doorward/internal/audit"
@@ -98,19 +96,11 @@ func (s *Requests) PeekAlone(ctx context.Context, realm, token string) (st Stopp
 }
 
 func (s *Requests) confirming(tx RequestTx, realm, token string) (st Stopping, err error) {
-	unknown := fault.New(fault.NotFound, "link-unknown")
-	id, _, ok := strings.Cut(token, ".")
-	if !ok {
-		return st, unknown
-	}
-	if st.Request, err = tx.HelpRequest(realm, id); err != nil {
-		return st, unknown
-	}
-	if subtle.ConstantTimeCompare([]byte(token), []byte(helpdesk.ConfirmToken(s.Ring, st.Request))) != 1 || st.Request.Channel != helpdesk.Unaided {
-		return st, unknown
-	}
-	if st.Person, err = tx.Person(realm, st.Request.Person); err != nil {
+	if st, err = s.behind(tx, realm, token, helpdesk.ConfirmToken); err != nil {
 		return st, err
+	}
+	if st.Request.Channel != helpdesk.Unaided {
+		return st, fault.New(fault.NotFound, "link-unknown")
 	}
 	if !st.Request.Alone() || st.Request.Over(s.Clock()) || st.Person.State.Shut() {
 		return st, fault.New(fault.Expired, "help-over")

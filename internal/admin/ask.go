@@ -14,6 +14,7 @@ import (
 	"doorward/internal/helpdesk"
 	"doorward/internal/login"
 	"doorward/internal/mail"
+	"doorward/internal/secret"
 )
 
 // What people can ask for and stop without being signed in. The rules:
@@ -207,6 +208,18 @@ func (s *Requests) Peek(ctx context.Context, realm, token string) (st Stopping, 
 }
 
 func (s *Requests) stopping(tx RequestTx, realm, token string) (st Stopping, err error) {
+	if st, err = s.behind(tx, realm, token, helpdesk.StopToken); err != nil {
+		return st, err
+	}
+	if st.Request.State != helpdesk.Open && st.Request.State != helpdesk.Approved || st.Request.Over(s.Clock()) {
+		return st, fault.New(fault.Expired, "help-over")
+	}
+	return st, nil
+}
+
+// behind finds the request that a link names, and its person. made is what the link's token has to be. It fails with
+// fault.NotFound "link-unknown" alike for whatever is wrong with the link.
+func (s *Requests) behind(tx RequestTx, realm, token string, made func(*secret.Ring, helpdesk.Request) string) (st Stopping, err error) {
 	unknown := fault.New(fault.NotFound, "link-unknown")
 	id, _, ok := strings.Cut(token, ".")
 	if !ok {
@@ -215,16 +228,11 @@ func (s *Requests) stopping(tx RequestTx, realm, token string) (st Stopping, err
 	if st.Request, err = tx.HelpRequest(realm, id); err != nil {
 		return st, unknown
 	}
-	if subtle.ConstantTimeCompare([]byte(token), []byte(helpdesk.StopToken(s.Ring, st.Request))) != 1 || st.Request.Person == "" {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(made(s.Ring, st.Request))) != 1 || st.Request.Person == "" {
 		return st, unknown
 	}
-	if st.Person, err = tx.Person(realm, st.Request.Person); err != nil {
-		return st, err
-	}
-	if st.Request.State != helpdesk.Open && st.Request.State != helpdesk.Approved || st.Request.Over(s.Clock()) {
-		return st, fault.New(fault.Expired, "help-over")
-	}
-	return st, nil
+	st.Person, err = tx.Person(realm, st.Request.Person)
+	return st, err
 }
 
 // StopByLink cancels a request by the link of a notice, without a login. The link may be that of the person or of

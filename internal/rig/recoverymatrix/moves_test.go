@@ -424,7 +424,7 @@ func (a *attack) inFlows(x *stage, r rig.Route) (all []move) {
 				}
 			})
 		case "missing": // only who has shown the password is asked
-			if a.password || x.bound(authn.Password) {
+			if (a.password || x.bound(authn.Password)) && (a.deep || len(x.w.path) <= 2) {
 				add("", func(x *stage) {
 					if f := x.get("thief", "/signin/"+id+"/missing").FormTo("/missing"); f != nil {
 						x.submit("thief", f)
