@@ -44,7 +44,7 @@ var templates = map[string]shape{
 	"address-already":     {To: "/signin", Why: "invited"},
 
 	"certificate-file":      {Link: "link", Facts: []string{"certificate", "contact", "until"}, Why: "safety"},
-	"certificate-attached":  {To: "/help", Facts: []string{"certificate", "contact"}, Why: "safety", File: true},
+	"certificate-attached":  {To: "/help", Facts: []string{"certificate", "contact", "when"}, Why: "safety", File: true},
 	"certificate-fetched":   {Notice: true, Facts: []string{"certificate", "when", "where"}, Why: "safety"},
 	"certificate-withdrawn": {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
 	"certificate-renewed":   {Notice: true, Facts: []string{"certificate", "until", "who", "when", "where"}, Why: "safety"},

@@ -9,3 +9,6 @@ CREATE TABLE certificate_notice (
     PRIMARY KEY (certificate, days)
 );
 CREATE INDEX certificate_notice_sent ON certificate_notice (sent);
+
+-- For files that their owners made and nobody fetched.
+CREATE INDEX parcel_own ON parcel (realm, until) WHERE contact = '' AND fetched = 0;
