@@ -613,6 +613,7 @@ func TestSEC_THD2_TwentyCallsOfOneImpostor(t *testing.T) {
 			agents = append(agents, d.active(fmt.Sprint("Agent", i), "Northline", directory.Agent))
 		}
 		grants, refusals, alarms, calls := 0, 0, 0, 0
+		looked := false // one that would have been a grant was chosen for a second look
 		heard := func() (n int) {
 			for _, m := range d.mails() {
 				if m.Template == "request-alarm" && m.Person == super.Person.ID {
@@ -642,6 +643,7 @@ func TestSEC_THD2_TwentyCallsOfOneImpostor(t *testing.T) {
 				if err == nil && got.State == helpdesk.Approved {
 					grants++
 				}
+				looked = looked || int(testdb.Ring().Hash("second-look", r.ID)[0])*100 < directory.SecondLookPercent*256
 				if err == nil {
 					r = got
 				}
@@ -663,7 +665,7 @@ func TestSEC_THD2_TwentyCallsOfOneImpostor(t *testing.T) {
 		if grants > 1 {
 			t.Errorf("%d grants in %d calls", grants, calls)
 		}
-		if grants == 0 || refusals < 2 || alarms == 0 {
+		if grants == 0 && !looked || refusals < 2 || alarms == 0 {
 			t.Errorf("%d grants, %d refusals, %d alarms: the script proves nothing", grants, refusals, alarms)
 		}
 	})
