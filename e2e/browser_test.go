@@ -242,17 +242,17 @@ var plain = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 // shots is where pictures are kept, to be looked at; git does not keep them.
 const shots = "shots"
 
-// keep stores a picture of the whole page under a name.
+// keep stores a picture of the whole page under a name. A browser that is short of processors sometimes drops the frame the
+// picture is waiting for and never draws another; asking again makes it draw.
 func (p *tab) keep(name string) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	picture, err := chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) ([]byte, error) {
-		if _, err := cdp.Call(ctx, t, page.BringToFront, cdp.Empty{}); err != nil {
-			return nil, err
+	var picture []byte
+	var err error
+	for range 3 {
+		if picture, err = p.picture(); err == nil {
+			break
 		}
-		return chromedp.FullScreenshot(100)(ctx, t)
-	})
+	}
 	if err != nil {
 		p.t.Errorf("picture %s: %v", name, err)
 		return ""
@@ -267,13 +267,28 @@ func (p *tab) keep(name string) string {
 	return file
 }
 
-// look keeps a picture at every size in light and dark, and checks at each size that nothing is cut off sideways.
+// picture is one of the whole page, within a third of the patience.
+func (p *tab) picture() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience/3)
+	defer cancel()
+	return chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+		if _, err := cdp.Call(ctx, t, page.BringToFront, cdp.Empty{}); err != nil {
+			return nil, err
+		}
+		return chromedp.FullScreenshot(100)(ctx, t)
+	})
+}
+
+// look checks at every size that nothing is cut off sideways, and keeps pictures in light and dark where they are asked for:
+// a person looks at them, and a run that nobody watches does better without.
 func (p *tab) look(name string) {
 	p.t.Helper()
 	for _, s := range sizes {
-		for _, scheme := range []string{"light", "dark"} {
-			p.screen(s.width, s.height, scheme)
-			p.keep(name + "-" + s.name + "-" + scheme)
+		p.screen(s.width, s.height, "light")
+		if pictures() {
+			p.keep(name + "-" + s.name + "-light")
+			p.screen(s.width, s.height, "dark")
+			p.keep(name + "-" + s.name + "-dark")
 		}
 		if wide := eval[int](p, "document.documentElement.scrollWidth"); int64(wide) > s.width {
 			p.t.Errorf("%s is %d px wide on a screen of %d", name, wide, s.width)
