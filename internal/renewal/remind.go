@@ -120,23 +120,32 @@ func (s *Service) Tidy(ctx context.Context, realm string) error {
 	})
 	errs := []error{err}
 	for _, p := range left {
-		errs = append(errs, s.Issuer.Revoke(ctx, certify.Changed{
-			Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, By: certify.System, Stored: s.emptied,
-			Organization: s.organization(ctx, p.Realm, p.Person),
-		}))
-		s.count("given-up")
+		errs = append(errs, s.giveUp(ctx, p))
 	}
 	return errors.Join(errs...)
 }
 
-// organization is whose trail an event about a person stands in.
-func (s *Service) organization(ctx context.Context, realm, person string) (id string) {
-	_ = s.Store.Read(ctx, func(tx Tx) error { // a person who is gone has none
-		p, err := tx.Person(realm, person)
-		id = p.Organization
+func (s *Service) giveUp(ctx context.Context, p keyfile.Parcel) error {
+	var organization string // whose trail the event stands in; a person who is gone has none
+	err := s.Store.Read(ctx, func(tx Tx) error {
+		who, err := tx.Person(p.Realm, p.Person)
+		if fault.Of(err, fault.NotFound) {
+			return nil
+		}
+		organization = who.Organization
 		return err
 	})
-	return id
+	if err != nil {
+		return fmt.Errorf("renewal: file of %s that nobody fetched: %w", p.Person, err)
+	}
+	err = s.Issuer.Revoke(ctx, certify.Changed{
+		Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, By: certify.System, Stored: s.emptied, Organization: organization,
+	})
+	if err != nil {
+		return err
+	}
+	s.count("given-up")
+	return nil
 }
 
 // sessions are what EndSessions needs of a transaction.
