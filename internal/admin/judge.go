@@ -40,6 +40,9 @@ func (s *Requests) judge(tx RequestTx, by login.By, r helpdesk.Request, p direct
 	for _, since := range []time.Time{p.PhoneSince, org.PhoneSince} {
 		c.Number = c.Number || now.Sub(since) < helpdesk.Lately
 	}
+	if c.Raised, err = raised(tx, by.Person, r.Approvals, now); err != nil {
+		return c, nil, err
+	}
 	c.Both = helpdesk.Both(r.Kinds, r.Everything, earlier, now)
 	c.Again = helpdesk.Again(earlier, now)
 	for _, e := range earlier { // chosen, seen to be, stopped and asked for again: the second look is still owed
@@ -54,6 +57,19 @@ func demoted(tx RequestTx, p directory.Person, now time.Time) (bool, error) {
 	return slices.ContainsFunc(events, func(e audit.Event) bool {
 		return e.Data["was"] != string(directory.Member) && now.Sub(e.At) < helpdesk.Lately
 	}), err
+}
+
+// raised reports whether somebody and one of those who approved already invited the other, or gave them a role, lately.
+func raised(tx RequestTx, by directory.Person, approvals []helpdesk.Approval, now time.Time) (bool, error) {
+	for _, a := range approvals {
+		for whom, who := range map[string]string{by.ID: a.By, a.By: by.ID} {
+			events, err := tx.Events(audit.Query{Realm: by.Realm, Person: whom, Types: []string{"person.added", "person.role"}, Limit: lastFew})
+			if err != nil || slices.ContainsFunc(events, func(e audit.Event) bool { return e.Actor == who && now.Sub(e.At) < helpdesk.Lately }) {
+				return true, err
+			}
+		}
+	}
+	return false, nil
 }
 
 // sampled reports whether a request was chosen for a second look. Nobody can tell beforehand which are.

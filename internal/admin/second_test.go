@@ -71,3 +71,48 @@ func TestSEC_H3_TADM_AnAdministratorIsNoSecondForWhoLooksAfterOthers(t *testing.
 		}
 	})
 }
+
+// An owner can invite a second account of their own, too. Neither of the two who approve invited the other, or gave them their
+// role, within a week: by then whoever else decides has long read the mail about it. A week later it counts for nothing.
+func TestSEC_H3_TOPS_NobodyIsSecondToWhoRaisedThem(t *testing.T) {
+	eachDesk(t, func(t *testing.T, d *desk) {
+		ctx, s := context.Background(), d.helps()
+		olga, oskar := d.active("Olga", "Northline", directory.Owner), d.active("Oskar", "Northline", directory.Owner)
+		puppet, lifted := d.active("Puppet", "Northline", directory.Owner), d.active("Lifted", "Northline", directory.Owner)
+		event := func(by, whom login.By, kind string, ago time.Duration) {
+			d.write(func(tx *sqlstore.Tx) error {
+				return tx.Audit(by.EventAbout(whom.Person, d.now.Add(-ago), kind, why, map[string]string{"was": "agent", "role": "owner"}))
+			})
+		}
+		event(olga, puppet, "person.added", helpdesk.Lately-time.Second)
+		event(olga, lifted, "person.role", helpdesk.Lately-time.Second)
+		event(olga, oskar, "person.added", helpdesk.Lately)
+		for _, c := range []struct {
+			name          string
+			first, second login.By
+			want          string
+		}{
+			{"invited by the first", olga, puppet, "second-raised"},
+			{"given a role by the first", olga, lifted, "second-raised"},
+			{"who invited the first", puppet, olga, "second-raised"},
+			{"invited by the first a week ago", olga, oskar, "ok"},
+			{"invited by the same third", puppet, lifted, "ok"},
+		} {
+			whom := d.holding("Whom"+id(), "Northline", directory.Owner)
+			r, err := s.Approve(ctx, c.first, d.plant(whom, "somebody").ID, 0)
+			if err != nil || r.State != helpdesk.Open || r.Needed != 2 {
+				t.Errorf("%s: %s, %d needed, %v", c.name, r.State, r.Needed, err)
+				continue
+			}
+			if look, err := s.Look(ctx, c.second, r.ID); err != nil || word(look.Approving) != c.want {
+				t.Errorf("%s: the page says %v, %v", c.name, look.Approving, err)
+			}
+			if _, err := s.Approve(ctx, c.second, r.ID, r.Version); word(err) != c.want {
+				t.Errorf("%s: %v, want %s", c.name, err, c.want)
+			}
+			if now := d.request(r.ID); (now.State == helpdesk.Approved) != (c.want == "ok") {
+				t.Errorf("%s: %s with %d", c.name, now.State, len(now.Approvals))
+			}
+		}
+	})
+}

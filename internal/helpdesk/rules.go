@@ -22,7 +22,8 @@ import (
 //   - Q3 An approver is not the person, not below them, and no two approvals are of one person. Who opened a request may
 //     be the first to approve it, never the second. The second is of a higher role than agent where the first was an
 //     agent (directory.Approve), and of staff where the person is, or lately was, more than a member: an administrator
-//     can invite a second account of their own and give it their role.
+//     can invite a second account of their own and give it their role. An owner can, too: so neither of the two invited
+//     the other, or gave them a role, in the last seven days. Whoever else decides was told of that invitation.
 //   - Q4 Every required check of the realm has passed, with a note, before anybody of staff approves. An administrator
 //     who vouches for a person of their own organization gives a reason instead: they know them. A required check that
 //     failed stands until the same check passed at the hands of somebody who never failed it; before that nobody
@@ -41,6 +42,7 @@ type Need struct {
 	Checks    []string // ids of the checks that have to pass
 	Cooling   time.Duration
 	Because   []string // why two: "privileged", "demoted", "number", "everything", "policy", "failed-check", "refused", "sample", "limit", "again", "both"
+	Raised    bool     // see Case
 }
 
 // Case is what a need is computed from.
@@ -59,6 +61,7 @@ type Case struct {
 	Number   bool          // the number to call back is on file since lately
 	Again    bool          // there was a grant for them within a day already
 	Both     bool          // the other factor was let go within 72 hours, or both go now
+	Raised   bool          // who is asked was lately invited, or given a role, by who approved already, or the other way round
 	Required []string      // checks the realm requires for this case
 	Cooling  time.Duration // where nothing that remains is shown
 	Longer   time.Duration // the same for administrators and staff
@@ -66,7 +69,7 @@ type Case struct {
 
 // Compute says what a case needs.
 func Compute(c Case) Need {
-	n := Need{Approvers: max(1, c.Policy)}
+	n := Need{Approvers: max(1, c.Policy), Raised: c.Raised}
 	two := func(yes bool, why string) {
 		if yes {
 			n.Approvers = 2
@@ -98,8 +101,11 @@ func Compute(c Case) Need {
 }
 
 // Second reports whether somebody may be the second to approve what needs this (Q3): nil, or fault.Forbidden
-// "second-staff".
+// "second-staff" or "second-raised".
 func (n Need) Second(by directory.Person) error {
+	if n.Raised {
+		return fault.New(fault.Forbidden, "second-raised")
+	}
 	if !by.Role.Staff() && (slices.Contains(n.Because, "privileged") || slices.Contains(n.Because, "demoted")) {
 		return fault.New(fault.Forbidden, "second-staff")
 	}
