@@ -28,6 +28,8 @@ import (
 	"doorward/internal/certhost"
 	"doorward/internal/certify"
 	"doorward/internal/directory"
+	"doorward/internal/enrolment"
+	"doorward/internal/est"
 	"doorward/internal/forwardauth"
 	"doorward/internal/handover"
 	"doorward/internal/login"
@@ -123,6 +125,7 @@ type house struct {
 	certs     *certify.Service
 	renewals  *renewal.Service
 	parcels   *handover.Service
+	enrols    *enrolment.Service
 	provider  *oidc.Provider
 	guard     *forwardauth.Door
 	outbound  *http.Client // to applications; follows no redirects
@@ -186,6 +189,9 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.watch()
 	h.renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](g.store), Issuer: h.certs, Ring: g.ring, Clock: g.clock, Count: h.metrics.Count}
 	h.parcels = &handover.Service{Store: sqlstore.For[handover.Tx](g.store), Issuer: h.certs, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count}
+	h.enrols = &enrolment.Service{
+		Store: sqlstore.For[enrolment.Tx](g.store), Issuer: h.certs, Desk: shown, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
+	}
 	own := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](g.store), Rules: h.login, Clock: g.clock}
 
 	h.provider = oidc.New(oidc.Options{
@@ -204,6 +210,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Miss: own.Miss, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
 	in.Mount(h.site, h.mux)
 	in.MountCertificates(h.site, h.shown)
+	(&est.Door{Site: h.site, Enrolments: h.enrols}).Mount(h.shown)
 	h.issuers = &certhost.Issuers{Store: sqlstore.For[certhost.IssuersTx](g.store), Epoch: g.store.Epoch, Clock: g.clock, Log: g.log}
 	h.provider.Mount(h.site, h.mux)
 	h.guard.Mount(h.site, h.mux)
@@ -212,7 +219,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		Site: h.site, Flows: h.login, Self: own, Exempts: h.exempts, Rollouts: h.rollouts, Renewals: h.renewals,
 		Showing: &certhost.Own{Ways: ways, Desk: shown, Store: sqlstore.For[certhost.OwnTx](g.store)},
 	}).Mount(h.mux)
-	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels}).Mount(h.mux)
+	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels, Enrolments: h.enrols}).Mount(h.mux)
 	(&repository.Door{Site: h.site, Authorities: h.certs, Clock: g.clock}).Mount(h.mux)
 	(&parcel.Door{Site: h.site, Parcels: h.parcels}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)

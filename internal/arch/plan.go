@@ -77,6 +77,10 @@ var Plan = map[string]Room{
 	"internal/certhost": {cases, []string{
 		"internal/activation", "internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/limit", "internal/login", "internal/pki", "internal/secret", "internal/session",
 	}},
+	"internal/enrolment": {cases, []string{
+		"internal/audit", "internal/certhost", "internal/certify", "internal/directory", "internal/fault", "internal/handover", "internal/limit", "internal/login",
+		"internal/mail", "internal/pki", "internal/renewal", "internal/secret",
+	}},
 	"internal/farewell": {cases, []string{"internal/directory", "internal/login", "internal/secret", "internal/token"}},
 	"internal/handover": {cases, []string{
 		"internal/audit", "internal/certify", "internal/directory", "internal/fault", "internal/keyfile", "internal/login", "internal/mail", "internal/pki",
@@ -104,6 +108,7 @@ var Plan = map[string]Room{
 		"internal/certify", "internal/directory", "internal/fault", "internal/handover", "internal/helpdesk", "internal/keyfile",
 		"internal/login", "internal/mail", "internal/pki", "internal/secret", "internal/web", "internal/web/catalog",
 	}},
+	"internal/est": {doors, []string{"internal/enrolment", "internal/fault", "internal/login", "internal/pki", "internal/web"}},
 	"internal/forwardauth": {doors, []string{
 		"internal/audit", "internal/authn", "internal/directory", "internal/fault", "internal/login", "internal/memory", "internal/secret",
 		"internal/session", "internal/token", "internal/web",
@@ -124,7 +129,7 @@ var Plan = map[string]Room{
 	"internal/web/catalog": {doors, nil},
 	"internal/web/console": {doors, []string{
 		"internal/breakglass", "internal/rollout", "internal/activation", "internal/admin", "internal/authn", "internal/calls", "internal/directory", "internal/fault", "internal/helpdesk", "internal/login",
-		"internal/handover", "internal/keyfile", "internal/mail", "internal/pki", "internal/roster", "internal/web",
+		"internal/enrolment", "internal/handover", "internal/keyfile", "internal/mail", "internal/pki", "internal/roster", "internal/web",
 	}},
 	"internal/web/parcel": {doors, []string{"internal/fault", "internal/handover", "internal/keyfile", "internal/login", "internal/web"}},
 	"internal/web/help":   {doors, []string{"internal/directory", "internal/fault", "internal/web"}},
@@ -149,7 +154,7 @@ var Plan = map[string]Room{
 		"internal/authn/recovery", "internal/authn/spoken", "internal/authn/totp", "internal/breakglass", "internal/calls", "internal/certhost", "internal/clientkeys", "internal/demo", "internal/directory", "internal/fault", "internal/forwardauth", "internal/job",
 		"internal/login", "internal/mail", "internal/oidc", "internal/secret", "internal/selfservice", "internal/server",
 		"internal/rollout", "internal/roster",
-		"internal/certify", "internal/handover", "internal/hsm", "internal/pki", "internal/renewal", "internal/repository",
+		"internal/certify", "internal/enrolment", "internal/est", "internal/handover", "internal/hsm", "internal/pki", "internal/renewal", "internal/repository",
 		"internal/sqlstore", "internal/token", "internal/tomlfile", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/parcel", "internal/web/help", "internal/web/requests",
 		"internal/web/signin", "realms",
@@ -168,6 +173,7 @@ var Plan = map[string]Room{
 		"internal/roster",
 		"internal/admin", "internal/apply", "internal/authn", "internal/authn/onetime", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp",
 		"internal/certify", "internal/clientkeys", "internal/directory", "internal/forwardauth", "internal/handover", "internal/helpdesk", "internal/login", "internal/mail", "internal/oidc", "internal/rig/walker", "internal/renewal", "internal/repository", "internal/selfservice", "internal/roster",
+		"internal/enrolment", "internal/est",
 		"internal/server", "internal/sqlstore", "internal/testdb", "internal/web", "internal/web/account", "internal/web/console",
 		"internal/web/parcel", "internal/web/help", "internal/web/requests", "internal/web/signin", "realms",
 	}},
@@ -208,6 +214,7 @@ var sideways = map[string][]string{
 	"internal/clientkeys":  {"internal/directory", "internal/token"},
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/certhost":    {"internal/login"},
+	"internal/enrolment":   {"internal/certhost", "internal/certify", "internal/handover", "internal/login", "internal/renewal"},
 	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/handover":    {"internal/certify", "internal/login"},

@@ -1,6 +1,7 @@
 package certhost
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -42,9 +43,45 @@ func (d *Desk) Presented(tx login.Tx, f authn.Flow, ticket string) (*authn.Prese
 		return nil, nil, err
 	}
 	p := &authn.Presented{Sighting: seen.ID, Expires: seen.Expires, Leaf: seen.Leaf}
-	authorities, err := tx.Authorities(f.Realm)
+	on, err := d.onRecord(tx, f.Realm, p)
+	if err != nil || on.ID == "" {
+		return p, nil, err
+	}
+	credential, err := credentialOf(on)
+	return p, []authn.Credential{credential}, err
+}
+
+// RecordTx is what Judge needs of a transaction.
+type RecordTx interface {
+	Authorities(realm string) ([]pki.Authority, error)
+	CertificateBySerial(realm, issuer, serial string) (pki.Certificate, error)
+}
+
+// Judge judges a certificate that was shown on the connection that asks, in no flow, by the rules of every sign-in: it is no
+// evidence and lets nobody in. It rejects with a code of devicecert; the certificate on record, if there is one, comes along.
+func (d *Desk) Judge(ctx context.Context, tx RecordTx, realm string, leaf []byte) (on pki.Certificate, err error) {
+	p := &authn.Presented{Leaf: leaf}
+	if on, err = d.onRecord(tx, realm, p); err != nil {
+		return on, err
+	}
+	var stored []authn.Credential
+	if on.ID != "" {
+		credential, err := credentialOf(on)
+		if err != nil {
+			return on, err
+		}
+		stored = append(stored, credential)
+	}
+	_, err = d.Method.Verify(ctx, authn.Flow{Realm: realm, Now: d.Clock()}, stored, authn.Answer{Kind: authn.Cert, Presented: p})
+	return on, err
+}
+
+// onRecord fills in the realm's CAs that count, and finds what is on record under the certificate that was shown; the zero
+// Certificate where nothing is.
+func (d *Desk) onRecord(tx RecordTx, realm string, p *authn.Presented) (on pki.Certificate, err error) {
+	authorities, err := tx.Authorities(realm)
 	if err != nil {
-		return nil, nil, err
+		return on, err
 	}
 	for _, a := range authorities {
 		if a.Class == pki.Issuing && a.Trusted(d.Clock()) {
@@ -53,22 +90,23 @@ func (d *Desk) Presented(tx login.Tx, f authn.Flow, ticket string) (*authn.Prese
 	}
 	issuer, serial, err := d.Method.Identify(authn.Answer{Kind: authn.Cert, Presented: p})
 	if errors.Is(err, authn.ErrRejected) {
-		return p, nil, nil
+		return on, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return on, err
 	}
-	on, err := tx.CertificateBySerial(f.Realm, issuer, serial)
+	on, err = tx.CertificateBySerial(realm, issuer, serial)
 	if fault.Of(err, fault.NotFound) {
-		return p, nil, nil
+		return pki.Certificate{}, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
+	return on, err
+}
+
+func credentialOf(on pki.Certificate) (authn.Credential, error) {
 	data, err := json.Marshal(on)
-	return p, []authn.Credential{{
+	return authn.Credential{
 		ID: on.ID, Realm: on.Realm, Person: on.Person, Kind: authn.Cert, Name: on.Name, Created: on.Created, Data: data,
-	}}, err
+	}, err
 }
 
 // Device implements login.Certificates: the certificate's fingerprint as words, and everybody of the staff who had a hand in

@@ -8,7 +8,7 @@
 //   - H3 Nobody who issues sees the password, unless they are the contact. Nobody who could fetch the file is shown it.
 //   - H4 A certificate that nobody can use any more is revoked: when its parcel is withdrawn, or replaced.
 //   - H5 Whatever happens is told to the person, and stands in their history with who did it and why.
-//   - H6 Nobody has more than devicesMost devices at once. Counting is the database's business: each order for somebody
+//   - H6 Nobody has more than DevicesMost devices at once. Counting is the database's business: each order for somebody
 //     changes their row, so of two at once one is told to look again.
 package handover
 
@@ -45,11 +45,13 @@ const Path = "/certificate-file/"
 // LinkLife is how long a link to a file works.
 const LinkLife = 7 * 24 * time.Hour
 
+// DevicesMost is how many devices of one person have a certificate that lives.
+const DevicesMost = 20
+
 const (
 	deviceMost  = 40 // letters of a device's name
 	reasonLeast = 10
 	listed      = 50
-	devicesMost = 20 // of one person, with a certificate that lives
 	counted     = 1000
 )
 
@@ -110,16 +112,25 @@ type Order struct {
 	made string // id of the certificate that is being stored: it takes the place that is looked for
 }
 
-func (o *Order) tidy(languages []string) error {
-	o.Device, o.Reason = directory.Line(o.Device), directory.Line(o.Reason)
-	switch n := utf8.RuneCountInString(o.Device); {
+// Tidy cleans what staff typed of a device and why. It fails with fault.Invalid "device-missing", "device-long" (device),
+// "reason-short" (reason).
+func Tidy(device, reason string) (string, string, error) {
+	device, reason = directory.Line(device), directory.Line(reason)
+	switch n := utf8.RuneCountInString(device); {
 	case n == 0:
-		return fault.New(fault.Invalid, "device-missing").In("device")
+		return device, reason, fault.New(fault.Invalid, "device-missing").In("device")
 	case n > deviceMost:
-		return fault.New(fault.Invalid, "device-long", "max", deviceMost).In("device")
+		return device, reason, fault.New(fault.Invalid, "device-long", "max", deviceMost).In("device")
 	}
-	if utf8.RuneCountInString(o.Reason) < reasonLeast {
-		return fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	if utf8.RuneCountInString(reason) < reasonLeast {
+		return device, reason, fault.New(fault.Invalid, "reason-short", "min", reasonLeast).In("reason")
+	}
+	return device, reason, nil
+}
+
+func (o *Order) tidy(languages []string) (err error) {
+	if o.Device, o.Reason, err = Tidy(o.Device, o.Reason); err != nil {
+		return err
 	}
 	if o.Language != "" && !slices.Contains(languages, o.Language) {
 		return fault.New(fault.Invalid, "language-unknown").In("language")
@@ -318,16 +329,22 @@ func (s *Service) room(tx Tx, who directory.Person, o Order) error {
 	if err != nil {
 		return err
 	}
-	now, devices := s.Clock(), map[string]bool{}
+	rest := slices.DeleteFunc(all, func(c pki.Certificate) bool { return c.ID == o.Replaces || c.ID == o.made })
+	if o.Replaces == "" && Devices(rest, s.Clock()) >= DevicesMost {
+		return fault.New(fault.Conflict, "devices-many", "max", DevicesMost)
+	}
+	return nil
+}
+
+// Devices counts those with a certificate that lives or is on hold.
+func Devices(all []pki.Certificate, now time.Time) int {
+	devices := map[string]bool{}
 	for _, c := range all {
-		if state := c.Standing(now); c.ID != o.Replaces && c.ID != o.made && (state == pki.Issued || state == pki.Active || state == pki.Suspended) {
+		if state := c.Standing(now); state == pki.Issued || state == pki.Active || state == pki.Suspended {
 			devices[c.Device] = true
 		}
 	}
-	if o.Replaces == "" && len(devices) >= devicesMost {
-		return fault.New(fault.Conflict, "devices-many", "max", devicesMost)
-	}
-	return nil
+	return len(devices)
 }
 
 func place(p keyfile.Parcel, column string) secret.Place {

@@ -48,6 +48,7 @@ var templates = map[string]shape{
 	"certificate-fetched":   {Notice: true, Facts: []string{"certificate", "when", "where"}, Why: "safety"},
 	"certificate-withdrawn": {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
 	"certificate-renewed":   {Notice: true, Facts: []string{"certificate", "until", "who", "when", "where"}, Why: "safety"},
+	"certificate-enrolled":  {Notice: true, Facts: []string{"certificate", "until", "who", "when", "where"}, Why: "safety"},
 	"certificate-ending":    {To: "/account/certificates", Facts: []string{"certificate", "until"}, Why: "safety"},
 	"certificate-held":      {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
 	"certificate-resumed":   {Notice: true, Facts: []string{"certificate", "who", "when"}, Why: "safety"},
@@ -103,9 +104,10 @@ var templates = map[string]shape{
 	"certificate-twice-console": {To: "/console/people", Facts: []string{"person", "device", "when", "where"}, Subject: true, Why: "console"},
 	"account-frozen-console":    {To: inbox, Facts: []string{"person", "number", "when", "where"}, Subject: true, Why: "console"},
 
-	"certificate-renewed-console": {To: "/console/people", Facts: []string{"person", "certificate", "when"}, Subject: true, Why: "console"},
-	"certificate-ending-console":  {To: "/console/people", Facts: []string{"person", "certificate", "until"}, Subject: true, Why: "console"},
-	"certificate-ended-console":   {To: "/console/people", Facts: []string{"person", "certificate", "when", "where"}, Subject: true, Why: "console"},
+	"certificate-renewed-console":  {To: "/console/people", Facts: []string{"person", "certificate", "when"}, Subject: true, Why: "console"},
+	"certificate-enrolled-console": {To: "/console/people", Facts: []string{"person", "certificate", "who", "when"}, Subject: true, Why: "console"},
+	"certificate-ending-console":   {To: "/console/people", Facts: []string{"person", "certificate", "until"}, Subject: true, Why: "console"},
+	"certificate-ended-console":    {To: "/console/people", Facts: []string{"person", "certificate", "when", "where"}, Subject: true, Why: "console"},
 }
 
 // inbox is where requests are looked after, and asked what a mail about one says.

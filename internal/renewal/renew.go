@@ -119,17 +119,8 @@ func within(tx certify.Tx, do func(Tx) error) error {
 
 // pack stores the file of a new certificate, with mails and event. Nothing but the parcel keeps the key.
 func (s *Service) pack(tx Tx, by login.By, made pki.Certificate, key *ecdsa.PrivateKey, target keyfile.Target, now time.Time) error {
-	old, err := tx.Certificate(made.Realm, made.Replaces)
+	old, err := Succeed(tx, made, now)
 	if err != nil {
-		return err
-	}
-	if !old.Live(now) {
-		return fault.New(fault.Conflict, "certificate-other")
-	}
-	if err := tx.UpdateCertificate(old); err != nil { // whoever ends it at this moment and this commit see each other
-		return err
-	}
-	if err := s.third(tx, old, made, now); err != nil {
 		return err
 	}
 	leaf, err := x509.ParseCertificate(made.DER)
@@ -175,11 +166,29 @@ func (s *Service) pack(tx Tx, by login.By, made pki.Certificate, key *ecdsa.Priv
 	}))
 }
 
-// third ends whatever else of the device lives still: there are never more than two.
-func (s *Service) third(tx Tx, old, made pki.Certificate, now time.Time) error {
+// Certificates are what Succeed needs of a transaction.
+type Certificates interface {
+	Certificate(realm, id string) (pki.Certificate, error)
+	CertificatesOf(realm, person string, limit int) ([]pki.Certificate, error)
+	UpdateCertificate(pki.Certificate) error
+}
+
+// Succeed is what holds in the commit of a certificate that renews another, whoever asked for it: the old one, which it
+// returns, lives, and whatever else of the device lives ends: there are never more than two. It fails with fault.Conflict
+// "certificate-other" where the old one ended, and "stale" where it ends at this moment.
+func Succeed(tx Certificates, made pki.Certificate, now time.Time) (old pki.Certificate, err error) {
+	if old, err = tx.Certificate(made.Realm, made.Replaces); err != nil {
+		return old, err
+	}
+	if !old.Live(now) {
+		return old, fault.New(fault.Conflict, "certificate-other")
+	}
+	if err := tx.UpdateCertificate(old); err != nil { // whoever ends it at this moment and this commit see each other
+		return old, err
+	}
 	all, err := tx.CertificatesOf(made.Realm, made.Person, listed)
 	if err != nil {
-		return err
+		return old, err
 	}
 	for _, c := range all {
 		if c.Device != made.Device || c.ID == made.ID || c.ID == old.ID || c.State == pki.Reserved || c.State == pki.Revoked || c.Standing(now) == pki.Expired {
@@ -187,10 +196,10 @@ func (s *Service) third(tx Tx, old, made pki.Certificate, now time.Time) error {
 		}
 		c.Ends = now
 		if err := tx.UpdateCertificate(c); err != nil {
-			return err
+			return old, err
 		}
 	}
-	return nil
+	return old, nil
 }
 
 func place(p keyfile.Parcel, column string) secret.Place {

@@ -31,6 +31,8 @@ import (
 	authority "doorward/internal/certify"
 	"doorward/internal/clientkeys"
 	"doorward/internal/directory"
+	"doorward/internal/enrolment"
+	"doorward/internal/est"
 	"doorward/internal/forwardauth"
 	"doorward/internal/handover"
 	"doorward/internal/login"
@@ -73,6 +75,7 @@ type Rig struct {
 	Certs     *authority.Service
 	Renewals  *renewal.Service
 	Parcels   *handover.Service
+	Enrols    *enrolment.Service
 	Rollouts  *rollout.Service
 	Exempts   *breakglass.Service
 	Provider  *oidc.Provider
@@ -200,6 +203,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 	}
 	r.Renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](store), Issuer: r.Certs, Ring: ring, Clock: r.Clock.Now}
 	r.Parcels = &handover.Service{Store: sqlstore.For[handover.Tx](store), Issuer: r.Certs, Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
+	r.Enrols = &enrolment.Service{Store: sqlstore.For[enrolment.Tx](store), Issuer: r.Certs, Desk: r.shown, Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 	r.Rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](store), Clock: r.Clock.Now}
 	r.Exempts = &breakglass.Service{Store: sqlstore.For[breakglass.GiveTx](store), Clock: r.Clock.Now,
 		Rules: func(_ string, p directory.Person, o directory.Organization) (authn.Rules, error) {
@@ -241,6 +245,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	in.Mount(site, mux)
 	certs := http.NewServeMux()
 	in.MountCertificates(site, certs)
+	(&est.Door{Site: site, Enrolments: r.Enrols}).Mount(certs)
 	r.Provider.Mount(site, mux)
 	r.Guard.Mount(site, mux)
 	mtls := http.NewServeMux()
@@ -253,7 +258,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&account.Door{Site: site, Flows: auth, Self: self, Exempts: r.Exempts, Rollouts: r.Rollouts, Renewals: r.Renewals, Showing: &certhost.Own{
 		Ways: ways, Desk: r.shown, Store: sqlstore.For[certhost.OwnTx](r.Store),
 	}}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels}).Mount(mux)
+	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels, Enrolments: r.Enrols}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

@@ -52,6 +52,8 @@ var sweeps = []struct {
 	{statement(`UPDATE parcel SET password = NULL, version = version + 1
 		WHERE id IN (SELECT id FROM parcel WHERE until <= $1 AND password IS NOT NULL LIMIT $2)`), explained}, // a file fetched late is opened later
 	{statement(`DELETE FROM parcel WHERE id IN (SELECT id FROM parcel WHERE until <= $1 LIMIT $2)`), parcelsKept},
+	{statement(`DELETE FROM enrolment WHERE id IN (SELECT e.id FROM enrolment e WHERE e.until <= $1
+		AND NOT EXISTS (SELECT 1 FROM pki_certificate c WHERE c.realm = e.realm AND c.person = e.person AND c.device = e.device) LIMIT $2)`), explained}, // it says that the device is managed
 
 	{statement(`DELETE FROM oidc_key WHERE (realm, id) IN (SELECT realm, id FROM oidc_key WHERE ends <> 0 AND ends <= $1 LIMIT $2)`), 0},
 	{statement(`DELETE FROM oidc_request WHERE id IN (SELECT id FROM oidc_request WHERE expires <= $1 LIMIT $2)`), explained},

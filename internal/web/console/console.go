@@ -11,6 +11,7 @@ import (
 	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/directory"
+	"doorward/internal/enrolment"
 	"doorward/internal/handover"
 	"doorward/internal/login"
 	"doorward/internal/rollout"
@@ -35,6 +36,8 @@ type Door struct {
 	Rollouts *rollout.Service
 	Exempts  *breakglass.Service
 	Parcels  *handover.Service
+
+	Enrolments *enrolment.Service
 }
 
 // Mount adds the routes. Every one is for people who are signed in; the use cases refuse who may not.
@@ -99,6 +102,10 @@ func (d *Door) routes() map[string]web.SignedHandler {
 		"POST /console/people/{person}/certificates/{certificate}/hold":     d.end("hold"),
 		"GET /console/people/{person}/certificates/{certificate}/resume":    d.endPage("resume"),
 		"POST /console/people/{person}/certificates/{certificate}/resume":   d.end("resume"),
+
+		"GET /console/people/{person}/managed":                       d.managedPage,
+		"POST /console/people/{person}/managed":                      d.manage,
+		"POST /console/people/{person}/managed/{enrolment}/withdraw": d.unmanage,
 
 		"GET /console/organizations":                         d.organizations,
 		"GET /console/organizations/add":                     d.organizationFormPage,
