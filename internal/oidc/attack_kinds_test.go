@@ -37,7 +37,7 @@ var bare = []string{
 }
 
 // innocent are names in paths that are no secrets: whoever knows one gets nothing by it without a session.
-var innocent = []string{"purpose", "platform", "credential", "session", "person", "organization", "slug", "app", "store", "name", "set", "page", "sample", "client", "receipt", "call", "certificate"}
+var innocent = []string{"purpose", "platform", "credential", "session", "person", "organization", "slug", "app", "store", "name", "set", "page", "sample", "client", "receipt", "call", "certificate", "enrolment"}
 
 var addressInSource = regexp.MustCompile(`"(?:GET |POST )?(/(?:oauth2|\.well-known|forward-auth)[^" ]*)"`)
 

@@ -80,6 +80,11 @@ func newTown(t *testing.T, s *sqlstore.Store) *town {
 		}
 		w.Write(func(tx *sqlstore.Tx) error { return tx.AddCertificate(c) })
 		w.certificatesB[p.ID] = c.ID
+		e := pki.Enrolment{
+			ID: "enrolment-" + p.ID, Realm: p.Realm, Person: p.ID, Device: "managed-" + p.ID, Name: "Birkenfeld terminal", Secret: []byte(p.ID), State: pki.EnrolmentReady,
+			Created: w.Clock.Now(), Until: w.Clock.Now().AddDate(0, 0, 7),
+		}
+		w.Write(func(tx *sqlstore.Tx) error { return tx.AddEnrolment(e) })
 	}
 	return w
 }
@@ -143,6 +148,11 @@ func (w *town) about() string {
 				return err
 			}
 			fmt.Fprintf(&b, " %s %s %d %d;", c.ID, c.State, c.Tries, c.Version)
+			managed, err := tx.Enrolment(w.Realm.ID, "enrolment-"+id)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %s %d;", managed.State, managed.Version)
 			h, err := tx.Certificate(w.Realm.ID, w.certificatesB[id])
 			if err != nil {
 				return err
@@ -173,7 +183,7 @@ func (w *town) values(t *testing.T) []map[string]string {
 		out = nil
 		for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
 			v := map[string]string{
-				"person": p.ID, "organization": p.Organization, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "certificate": w.certificatesB[p.ID], "link": "none", "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "ticket": "none", "purpose": "set-up",
+				"person": p.ID, "organization": p.Organization, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "certificate": w.certificatesB[p.ID], "enrolment": "enrolment-" + p.ID, "link": "none", "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "ticket": "none", "purpose": "set-up",
 				"name": "none", "outcome": "allowed", "authority": "none", "part": "1", "query": "none", "platform": "ios", "room": "signin", "page": "none", "sample": "none", "topic": "none", "guide": "none", "app": "microsoft", "slug": "none", "receipt": "none", "store": "ios", "number": "1",
 			}
 			creds, err := tx.Credentials(p.Realm, p.ID)

@@ -46,6 +46,9 @@ var acts = map[string]directory.Act{
 	"GET /console/people/{person}/certificates/issue":  directory.Certify,
 	"POST /console/people/{person}/certificates/issue": directory.Certify,
 
+	"GET /console/people/{person}/managed":  directory.Certify,
+	"POST /console/people/{person}/managed": directory.Certify,
+
 	"GET /console/people/{person}/delete":  directory.Delete,
 	"POST /console/people/{person}/delete": directory.Delete,
 }

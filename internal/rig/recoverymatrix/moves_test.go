@@ -78,6 +78,8 @@ func (a *attack) at(x *stage, r rig.Route) (all []move, known bool) {
 		return a.ownAccount(x, r), true
 	case strings.HasPrefix(r.Path, "/signin/{flow}/"):
 		return a.inFlows(x, r), true
+	case strings.HasPrefix(r.Path, "/.well-known/est/"):
+		return nil, true // of a device, with a secret that staff made for it or the certificate that it has
 	case strings.HasPrefix(r.Path, "/oauth2/"), r.Path == "/pki/ocsp", r.Path == "/certificate-file/{link}", r.Path == "/language", r.Path == "/signout", r.Path == "/signin/strength":
 		return nil, true // of the browser's own session, of an application with its own secret (see the matrix of tokens in internal/oidc), or a question about certificates
 	}
@@ -224,7 +226,7 @@ func (a *attack) atTheDesk(x *stage, r rig.Route) (all []move) {
 			}
 			all = append(all, move{r.String(), name, what, ends, false, func(x *stage) { x.post(name, path, pairs...) }})
 		}
-		if strings.Contains(r.Path, "/certificates/") {
+		if strings.Contains(r.Path, "/certificates/") || strings.Contains(r.Path, "/managed") {
 			continue // no authority signs in this realm, and nobody has one: nothing happens here
 		}
 		switch r.Path {
