@@ -337,7 +337,7 @@ func TestSEC_C6_WhatADeviceIsRefused(t *testing.T) {
 		"base64 of nothing":  {"POST", word, kind, []byte("aGVsbG8="), 400, "no certificate request"},
 		"corrupt base64":     {"POST", word, kind, good[:len(good)-3], 400, "not base64"},
 		"nothing":            {"POST", word, kind, nil, 400, "not base64"},
-		"ten megabytes":      {"POST", word, kind, bytes.Repeat([]byte("A"), 10<<20), 413, "longer than 8192"},
+		"ten megabytes":      {"POST", word, kind, bytes.Repeat([]byte("A"), 10<<20), 413, "longer than 8,192"},
 		"another signature":  {"POST", word, kind, []byte(base64.StdEncoding.EncodeToString(broken)), 400, "not signed with its own key"},
 		"RSA of 1024 bits":   {"POST", word, kind, request(t, weak), 400, "kind of key"},
 		"P-521":              {"POST", word, kind, request(t, wide), 400, "kind of key"},
