@@ -215,6 +215,7 @@ var sideways = map[string][]string{
 	"internal/demo":        {"internal/web", "internal/web/catalog"},
 	"internal/certhost":    {"internal/login"},
 	"internal/enrolment":   {"internal/certhost", "internal/certify", "internal/handover", "internal/login", "internal/renewal"},
+	"internal/est":         {"internal/web"},
 	"internal/farewell":    {"internal/login"},
 	"internal/forwardauth": {"internal/web"},
 	"internal/handover":    {"internal/certify", "internal/login"},

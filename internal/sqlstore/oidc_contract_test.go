@@ -221,7 +221,7 @@ func TestProviderComesToADatabaseInUse(t *testing.T) {
 		for _, table := range []string{"key", "request", "authorization", "code", "refresh", "consent", "device", "logout"} {
 			execute(t, dsn, fmt.Sprintf(`DROP TABLE oidc_%s`, table))
 		}
-		for _, table := range []string{"help_request", "activation", "caller_check", "parcel", "pki_authority", "pki_certificate", "pki_crl", "sighting", "certificate_notice"} {
+		for _, table := range []string{"help_request", "activation", "caller_check", "parcel", "pki_authority", "pki_certificate", "pki_crl", "sighting", "certificate_notice", "enrolment"} {
 			execute(t, dsn, `DROP TABLE `+table)
 		}
 		for _, back := range []string{`DROP INDEX session_ended`, `DROP INDEX session_over`, `ALTER TABLE session DROP COLUMN settled`,
