@@ -39,15 +39,12 @@ type Door struct {
 	Enrolments Enrolments
 }
 
-// root is where RFC 7030 3.2.2 has it all.
-const root = "/.well-known/est/"
-
-// Mount adds the routes to those of the hosts that ask for a certificate.
+// Mount adds the routes (RFC 7030 3.2.2) to those of the hosts that ask for a certificate.
 func (d *Door) Mount(mux *http.ServeMux) {
-	d.Site.Handle(mux, "GET "+root+"cacerts", d.said(d.authorities))
-	d.Site.Handle(mux, "GET "+root+"csrattrs", d.said(d.attributes))
-	d.Site.HandleBig(mux, "POST "+root+"simpleenroll", pki.RequestMax, d.said(d.enrol))
-	d.Site.HandleBig(mux, "POST "+root+"simplereenroll", pki.RequestMax, d.said(d.reenrol))
+	d.Site.Handle(mux, "GET /.well-known/est/cacerts", d.said(d.authorities))
+	d.Site.Handle(mux, "GET /.well-known/est/csrattrs", d.said(d.attributes))
+	d.Site.HandleBig(mux, "POST /.well-known/est/simpleenroll", pki.RequestMax, d.said(d.enrol))
+	d.Site.HandleBig(mux, "POST /.well-known/est/simplereenroll", pki.RequestMax, d.said(d.reenrol))
 }
 
 // said answers with the words of an error. What is ours stays the site's, which logs it.

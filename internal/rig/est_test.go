@@ -485,7 +485,7 @@ func ofCA(c *counter, ca *rig.CA) (out pki.Authority) {
 }
 
 // A secret that 64 devices have at once is good for one of them, and nothing is left of the others.
-func TestSEC_C6_X1_OneSecretAmong64(t *testing.T) {
+func TestSEC_C6_OneSecretAmong64(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		c := newCounter(t, store)
 		_, word := c.offer("Laptop")

@@ -68,7 +68,7 @@ func TestSEC_C6_EveryFieldOfAnEnrolmentIsKept(t *testing.T) {
 	})
 }
 
-func TestSEC_C6_X1_OneSpendsAnEnrolmentRaced(t *testing.T) {
+func TestSEC_C6_OneSpendsAnEnrolmentRaced(t *testing.T) {
 	nodes(t, func(t *testing.T, stores []*sqlstore.Store) {
 		e := filled(func(e *pki.Enrolment) {
 			e.ID, e.State, e.Until, e.Version = newID(), pki.EnrolmentReady, noon.Add(time.Hour), 0
