@@ -422,7 +422,8 @@ func TestSEC_C6_WhatADeviceIsRefused(t *testing.T) {
 		}
 		return tx.UpdatePerson(p)
 	})
-	if a := fromDevice(t, client, "POST", "simpleenroll", word, kind, request(t, newKey(t))); a.status != 403 && a.status != 429 {
+	c.Clock.Advance(time.Hour)
+	if a := fromDevice(t, client, "POST", "simpleenroll", word, kind, request(t, newKey(t))); a.status != 403 || !strings.Contains(a.body, "withdrawn") {
 		t.Errorf("of somebody who is shut out: %d %q", a.status, a.body)
 	}
 }
@@ -514,6 +515,36 @@ func TestSEC_C6_OneSecretAmong64(t *testing.T) {
 		if won != 1 || len(all) != 1 || !all[0].Live(c.Clock.Now()) || c.events("certificate.enrolled") != 1 {
 			t.Errorf("%d got one, on record %+v", won, all)
 		}
+	})
+}
+
+// Of 64 who make secrets for somebody at once as many get one as there is room for, devices that wait for theirs counted.
+func TestSEC_C6_NobodyHasMoreThanTwentyDevices(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		c := newCounter(t, store)
+		ca := rig.NewCA(t, "Other CA")
+		c.Device(ca, c.Trust(ca), c.anna.Is, "The first one")
+		var wait sync.WaitGroup
+		errs, made := make([]error, 64), make([]pki.Enrolment, 64)
+		for i := range errs {
+			wait.Go(func() {
+				made[i], _, errs[i] = c.Enrols.Offer(t.Context(), c.by(c.ben), enrolment.Order{Person: c.anna.Is.ID, Device: "Laptop", Reason: "New client since Monday"})
+			})
+		}
+		wait.Wait()
+		won, one := 0, pki.Enrolment{}
+		for i, err := range errs {
+			if err == nil {
+				won, one = won+1, made[i]
+			} else if f := fault.As(err); f == nil || f.Code != "devices-many" {
+				t.Errorf("refused with %v", err)
+			}
+		}
+		if won != 19 {
+			t.Errorf("%d secrets beside one device", won)
+		}
+		c.must(c.Enrols.Withdraw(t.Context(), c.by(c.ben), one.ID))
+		c.offer("In its place")
 	})
 }
 
