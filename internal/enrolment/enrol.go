@@ -215,7 +215,7 @@ func (s *Service) enrolled(tx Tx, c login.Caller, e pki.Enrolment, made pki.Cert
 	if err != nil && !fault.Of(err, fault.NotFound) {
 		return err
 	}
-	if err := tx.Audit(event(c, who, now, "certificate.enrolled", "anonymous", map[string]string{
+	if err := tx.Audit(s.event(c, who, now, "certificate.enrolled", "anonymous", map[string]string{
 		"name": made.Name, "certificate": made.ID, "enrolment": e.ID, "sender": e.Sender,
 	})); err != nil {
 		return err
@@ -223,7 +223,7 @@ func (s *Service) enrolled(tx Tx, c login.Caller, e pki.Enrolment, made pki.Cert
 	return s.tell(tx, c, who, sender, now, "certificate-enrolled", made)
 }
 
-func event(c login.Caller, who directory.Person, now time.Time, kind, actor string, data map[string]string) audit.Event {
+func (s *Service) event(c login.Caller, who directory.Person, now time.Time, kind, actor string, data map[string]string) audit.Event {
 	return audit.Event{
 		Realm: c.Realm, At: now, Type: kind, Actor: actor, Person: who.ID, Organization: who.Organization, Network: c.Network, Browser: c.Agent, Data: data,
 	}
@@ -342,7 +342,7 @@ func (s *Service) reenrolled(tx Tx, c login.Caller, made pki.Certificate, now ti
 	if err != nil {
 		return err
 	}
-	if err := tx.Audit(event(c, who, now, "certificate.renewed", who.ID, map[string]string{
+	if err := tx.Audit(s.event(c, who, now, "certificate.renewed", who.ID, map[string]string{
 		"name": made.Name, "certificate": made.ID, "old": old.ID, "target": "est", "until": made.NotAfter.UTC().Format(time.DateOnly),
 	})); err != nil {
 		return err
