@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -105,6 +106,8 @@ func (d *running) open() (err error) {
 		Keys:     keys{File: filepath.Join(d.dir, demo.Keys)},
 		Mail:     outgoing{Directory: filepath.Join(d.dir, demo.MailDir)},
 		Audit:    trail{Anchor: filepath.Join(d.dir, demo.Anchor)},
+		// Nobody is there while the demo makes its people: every processor hashes.
+		Passwords: passwords{Workers: runtime.GOMAXPROCS(0)},
 	}
 	if d.ground, err = openGround(d.ctx, conf, d.clock.Now, d.logger(logging{Level: "warn", Format: "text"})); err != nil {
 		return err
@@ -139,6 +142,7 @@ func (d *running) populate() ([]demo.Person, error) {
 	if err := demo.Begin(d.dir); err != nil {
 		return nil, err
 	}
+	defer d.house.passwords.Remember()()
 	maker := &demo.Maker{
 		Store: sqlstore.For[demo.Tx](d.ground.store), Login: d.house.login, People: d.house.people, Realms: d.house.cache, Clock: d.clock, Dir: d.dir,
 		Certificates: demo.Certificates{

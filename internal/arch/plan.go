@@ -52,9 +52,11 @@ var Plan = map[string]Room{
 	}},
 	"realms": {nouns, nil},
 
+	"internal/authn/password/dictionary": {nouns, nil},
+
 	"internal/authn/devicecert": {methods, []string{"internal/authn", "internal/pki"}},
 	"internal/authn/onetime":    {methods, []string{"internal/authn", "internal/secret"}},
-	"internal/authn/password":   {methods, []string{"internal/authn", "internal/fault"}},
+	"internal/authn/password":   {methods, []string{"internal/authn", "internal/authn/password/dictionary", "internal/fault"}},
 	"internal/authn/recovery":   {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},
 	"internal/authn/spoken":     {methods, []string{"internal/activation", "internal/authn"}},
 	"internal/authn/totp":       {methods, []string{"internal/authn", "internal/fault", "internal/secret"}},

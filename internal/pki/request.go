@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"strings"
+	"sync"
 
 	"doorward/internal/fault"
 )
@@ -93,8 +94,9 @@ var rocaPrimes = []int64{
 	157, 163, 167,
 }
 
-// powers are the powers of 65537 modulo each of rocaPrimes.
-var powers = func() []map[int64]bool {
+// powers are the powers of 65537 modulo each of rocaPrimes. They and primorial are made at the first RSA key: most programs of
+// an installation never see one.
+var powers = sync.OnceValue(func() []map[int64]bool {
 	out := make([]map[int64]bool, len(rocaPrimes))
 	for i, p := range rocaPrimes {
 		out[i] = map[int64]bool{}
@@ -103,11 +105,12 @@ var powers = func() []map[int64]bool {
 		}
 	}
 	return out
-}()
+})
 
 // roca reports whether a modulus has the fingerprint of CVE-2017-15361.
 func roca(n *big.Int) bool {
 	var m big.Int
+	powers := powers()
 	for i, p := range rocaPrimes {
 		if !powers[i][m.Mod(n, big.NewInt(p)).Int64()] {
 			return false
@@ -117,7 +120,7 @@ func roca(n *big.Int) bool {
 }
 
 // primorial is the product of the odd primes below 2000: one division looks for all of them.
-var primorial = func() *big.Int {
+var primorial = sync.OnceValue(func() *big.Int {
 	product := big.NewInt(1)
 	for p := int64(3); p < 2000; p += 2 {
 		if n := big.NewInt(p); n.ProbablyPrime(0) { // exact below 2^64
@@ -125,10 +128,10 @@ var primorial = func() *big.Int {
 		}
 	}
 	return product
-}()
+})
 
 func smallFactor(n *big.Int) bool {
-	return n.Bit(0) == 0 || new(big.Int).GCD(nil, nil, new(big.Int).Mod(primorial, n), n).Cmp(big.NewInt(1)) != 0
+	return n.Bit(0) == 0 || new(big.Int).GCD(nil, nil, new(big.Int).Mod(primorial(), n), n).Cmp(big.NewInt(1)) != 0
 }
 
 // closeRounds of Fermat's method find primes that agree in about half of their bits and four more.

@@ -13,9 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/trustelem/zxcvbn/frequency"
-
 	"doorward/internal/authn"
+	"doorward/internal/authn/password/dictionary"
 	"doorward/internal/fault"
 )
 
@@ -25,7 +24,7 @@ var update = flag.Bool("update", false, "write common.list anew")
 func makeCommon(t testing.TB) ([]byte, int) {
 	t.Helper()
 	var all []string
-	for _, list := range frequency.FrequencyLists {
+	for _, list := range dictionary.Lists() {
 		all = append(all, list...)
 	}
 	slices.Sort(all)
@@ -52,8 +51,8 @@ func TestTheCommonListIsWhatItsGeneratorMakes(t *testing.T) {
 	if !bytes.Equal(made, kept) {
 		t.Fatalf("common.list is not what its generator makes: go test -run %s -update", t.Name())
 	}
-	if n < 90_000 || len(frequency.FrequencyLists["passwords"]) != 30_000 {
-		t.Errorf("%d words, %d passwords", n, len(frequency.FrequencyLists["passwords"]))
+	if n < 90_000 || len(dictionary.Lists()["passwords"]) != 30_000 {
+		t.Errorf("%d words, %d passwords", n, len(dictionary.Lists()["passwords"]))
 	}
 	if common().Len() != uint64(n) {
 		t.Errorf("the list says %d, made of %d", common().Len(), n)

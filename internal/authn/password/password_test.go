@@ -203,6 +203,35 @@ func TestSEC_K2_LettersThatCannotBeTypedAgain(t *testing.T) {
 	}
 }
 
+// What the demo does while it makes its people: the right password is right and a wrong one wrong, with less work.
+func TestRememberedHashes(t *testing.T) {
+	m := cheap(Config{})
+	computed, compute := 0, m.compute
+	m.compute = func(h hashed, input []byte) []byte { computed++; return compute(h, input) }
+	forget := m.Remember()
+	shown, err := enrol(m, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := enrol(m, good)
+	if err != nil || string(other.Credential.Data) == string(shown.Credential.Data) || computed != 2 {
+		t.Fatalf("two people chose the same: %v, %d hashes", err, computed)
+	}
+	opens := func(text string, right bool, want int) {
+		t.Helper()
+		held := stored(string(shown.Credential.Data))
+		if _, err := verify(m, text, held); (err == nil) != right || computed != want {
+			t.Errorf("%q: %v after %d hashes, want %d", text, err, computed, want)
+		}
+	}
+	opens(good, true, 2)
+	opens(good+"!", false, 3)
+	opens(good+"!", false, 3)
+	forget()
+	opens(good, true, 4)
+	opens(good+"!", false, 5)
+}
+
 func TestSEC_K4_ParametersAreNeverBelowTheFloor(t *testing.T) {
 	for _, c := range []struct{ asked, got Params }{
 		{Params{}, Floor},

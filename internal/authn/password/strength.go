@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"doorward/internal/authn"
+	"doorward/internal/authn/password/dictionary"
 )
 
 // Hints of Strength: what makes a password easier to guess than it looks. They are message keys.
@@ -52,6 +53,7 @@ func Strength(s authn.Subject, text string) (score int, hints []string) {
 	if text = ascii(text); len(text) > simpleRunes {
 		text = fewerSigns.Replace(text)
 	}
+	dictionary.Load()
 	result := zxcvbn.PasswordStrength(text, known)
 	score = min(max(result.Score, 0), 4)
 	if score == 4 {
