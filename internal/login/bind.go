@@ -95,6 +95,7 @@ func (p *proving) notice(c authn.Credential, replaced bool) mail.Message {
 		template = "password-changed"
 	case c.Kind == authn.Recovery:
 		template = "recovery-made"
+		p.s.Count("recovery_code", "what", "made", "left", "all")
 	case replaced:
 		template = "factor-replaced"
 	}

@@ -74,6 +74,7 @@ func (st standing) lost() authn.Kind {
 // spentCode tells the owner at once that one of their codes was used: whoever holds the sheet cannot do it in silence.
 func (p *proving) spentCode(tx Tx) error {
 	data := map[string]string{"left": strconv.Itoa(p.shown.Left)}
+	p.s.Count("recovery_code", "what", "used", "left", data["left"])
 	if err := tx.Enqueue(p.s.message(p.st, "recovery-used", p.c, data)); err != nil {
 		return err
 	}

@@ -305,3 +305,26 @@ func TestSEC_H4_NewCodesNeedAFreshSignIn(t *testing.T) {
 		expect(t, v, authn.ActBind, authn.Recovery)
 	})
 }
+
+// Whoever runs the desk sees sheets come to their end before the calls come.
+func TestSEC_H4_WhatIsLeftOfASheetIsCounted(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		var counted []string
+		h.login.Count = func(metric string, labels ...string) {
+			if metric == "recovery_code" {
+				counted = append(counted, strings.Join(labels, " "))
+			}
+		}
+		u := h.person("Anna", "member").setUp()
+		codes := u.codes()
+		for i, code := range []string{codes[0], "ZZZZ-ZZZZ-ZZZZ-ZZZZ", codes[0], codes[1]} {
+			o := u.elsewhere()
+			if _, err := o.prove(o.loses(), authn.Recovery, code); (err == nil) != (i == 0 || i == 3) {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		if want := []string{"what made left all", "what used left 9", "what used left 8"}; !slices.Equal(counted, want) {
+			t.Errorf("counted %q, want %q", counted, want)
+		}
+	})
+}

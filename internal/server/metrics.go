@@ -37,6 +37,7 @@ var counted = []struct {
 	{"authorization", "Authorization requests of applications by how they ended: code, or the error of OAuth.", []string{"result"}},
 	{"client_request", "Requests of applications to the token endpoint and beside it: issued, or the error of OAuth.", []string{"result"}},
 	{"client_keys", "Key sets of applications fetched from their jwks_uri, by whether they could be read.", []string{"result"}},
+	{"recovery_code", "Sheets of recovery codes that were made, and codes of them that were used, by how many are left after it.", []string{"what", "left"}},
 	{"request", "Requests for help by what became of them (asked, opened, seconded, approved, refused, cancelled, confirmed, answered, alarmed, frozen, filled) and why they were made.", []string{"what", "why"}},
 	{"rollout", "What roll-outs did: mails (announced, soon, last) and sign-ins that put the set-up off (put-off).", []string{"what"}},
 	{"exemption", "Exemptions by what became of them: proposed, started, used (a sign-in that nothing else explains), ended.", []string{"what"}},

@@ -203,3 +203,52 @@ func TestSEC_H6_ClosedRequestsStayForTwoYears(t *testing.T) {
 		}
 	})
 }
+
+// What is mine is what I opened, checked, approved or ended. Nobody makes a request somebody else's by what they type, nor
+// finds others' by an id that is a pattern.
+func TestSEC_H6_WhatIsMineIsNotWhatOthersTyped(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, s *sqlstore.Store) {
+		me := newID()
+		saying := `as agreed, "by":"` + me + `", \"by\":\"` + me + `\"`
+		want := map[string]bool{}
+		add := func(mine bool, change func(*helpdesk.Request)) {
+			q := helpWish(newID(), change)
+			want[q.ID] = mine
+			put(t, s, func(tx *sqlstore.Tx) error { return tx.AddHelpRequest(q) })
+		}
+		add(true, func(q *helpdesk.Request) { q.Opener = me })
+		add(true, func(q *helpdesk.Request) { q.ClosedBy = me })
+		add(true, func(q *helpdesk.Request) { q.Checks = append(q.Checks, helpdesk.Check{Rule: "id", By: me}) })
+		add(true, func(q *helpdesk.Request) { q.Approvals = append(q.Approvals, helpdesk.Approval{By: me}) })
+		add(false, func(q *helpdesk.Request) { q.Person = me })
+		add(false, func(q *helpdesk.Request) { q.Opener, q.ClosedBy = me+"0", "0"+me })
+		add(false, func(q *helpdesk.Request) {
+			q.Checks = []helpdesk.Check{{Rule: saying, Note: saying, Evidence: saying, By: me + "0", Name: saying}}
+		})
+		add(false, func(q *helpdesk.Request) {
+			q.Approvals = []helpdesk.Approval{{By: "0" + me, Name: saying, Session: me}}
+		})
+		add(false, func(q *helpdesk.Request) { q.Words, q.Reason, q.ClosedWhy, q.Address = saying, saying, saying, saying })
+		found := func(mine string) map[string]bool {
+			all := get(t, s, func(tx *sqlstore.Tx) ([]helpdesk.Request, error) {
+				return tx.HelpFound(helpdesk.Search{Realm: "shop", Mine: mine, Limit: 100})
+			})
+			out := map[string]bool{}
+			for _, q := range all {
+				out[q.ID] = true
+			}
+			return out
+		}
+		got := found(me)
+		for id, mine := range want {
+			if got[id] != mine {
+				t.Errorf("%s is mine: %t, found: %t", id, mine, got[id])
+			}
+		}
+		for _, pattern := range []string{"%", "_%", me[:len(me)-1] + "_", me[:8], me[:8] + "%"} {
+			if n := len(found(pattern)); n != 0 {
+				t.Errorf("%q finds %d", pattern, n)
+			}
+		}
+	})
+}
