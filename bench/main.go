@@ -34,7 +34,12 @@ func main() {
 	out := flag.String("out", "bench/results.json", "where to write the results")
 	bin := flag.String("bin", "bin", "folder of the programs doorward and floor")
 	rows := flag.String("row", "", "rows to measure, by their numbers and with commas between; empty for all, and only then are the results written")
+	issues := flag.String("issuer", "", "be the server of row 10 instead, in this folder")
 	flag.Parse()
+	if *issues != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveIssuer(*issues))
+		os.Exit(1)
+	}
 	if err := run(*bin, *out, *rows); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -69,6 +74,8 @@ func run(bin, out, rows string) error {
 		{[]string{"7"}, sessionCheck},
 		{[]string{"8"}, signIn},
 		{[]string{"9"}, storm},
+		{[]string{"10"}, issuing},
+		{[]string{"11", "12"}, func(f *floorServer, s *site) ([]result, error) { return revocation(f, s, asked) }},
 	} {
 		if !slices.ContainsFunc(m.rows, asked) {
 			continue

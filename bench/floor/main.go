@@ -11,6 +11,9 @@
 //	GET  /code      a live session's authorization code: cookie -> map, a durable row
 //	POST /redeem    a code for tokens: used up and a refresh token added in one commit, two ES256 signatures
 //	POST /refresh   the same for a refresh token
+//	POST /issue     a certificate request checked, a certificate signed, a durable row
+//	GET  /crl, POST /ocsp, POST /ocsp/live   bytes that are there; an answer signed ahead; an answer signed now
+//	GET  /shown     at shown.localhost, where a handshake asks for a certificate: SHA-256 of it -> map
 //	POST /introspect, GET /userinfo   an ES256 verification and a look at a map
 package main
 
@@ -73,9 +76,16 @@ func serve(dir string) error {
 	if err := os.Rename(filepath.Join(dir, "address.new"), filepath.Join(dir, "address")); err != nil {
 		return err
 	}
-	return server.Serve(tls.NewListener(listener, &tls.Config{
-		Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
-	}))
+	quiet := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+	asks := quiet.Clone()
+	asks.ClientAuth, asks.SessionTicketsDisabled = tls.RequireAnyClientCert, true
+	quiet.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if hello.ServerName == "shown.localhost" {
+			return asks, nil
+		}
+		return nil, nil
+	}
+	return server.Serve(tls.NewListener(listener, quiet))
 }
 
 func routes(db *group) (http.Handler, error) {
@@ -131,6 +141,11 @@ func routes(db *group) (http.Handler, error) {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	provider.mount(mux)
+	authority, err := newAuthority(db)
+	if err != nil {
+		return nil, err
+	}
+	authority.mount(mux)
 	return mux, nil
 }
 
@@ -143,7 +158,7 @@ func certificate(path string) (tls.Certificate, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "floor"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
-		DNSNames: []string{"floor.localhost", "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		DNSNames: []string{"floor.localhost", "shown.localhost", "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

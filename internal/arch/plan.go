@@ -162,7 +162,9 @@ var Plan = map[string]Room{
 		"internal/web/signin", "realms",
 	}},
 
-	"bench":             {beside, []string{"internal/rig/walker", "realms"}},
+	"bench": {beside, []string{
+		"internal/certify", "internal/directory", "internal/pki", "internal/rig/walker", "internal/secret", "internal/sqlstore", "realms",
+	}},
 	"bench/floor":       {beside, nil},
 	"conformance":       {beside, nil},
 	"docs/integrate/go": {beside, nil},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,8 +56,34 @@ func EachAddress(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, PostgresAddress(t)) })
 }
 
-// SQLite opens a store in a new file.
-func SQLite(t testing.TB) *sqlstore.Store { t.Helper(); return Open(t, SQLiteAddress(t)) }
+// SQLite opens a store in a new file. The file is a copy of one that was migrated once in this process: the migrations cost
+// more than most tests.
+func SQLite(t testing.TB) *sqlstore.Store {
+	t.Helper()
+	file, err := migrated()
+	if err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	dsn := SQLiteAddress(t)
+	if err := os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), file, 0o600); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	return Open(t, dsn)
+}
+
+// migrated is a migrated, empty SQLite database.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "doorward-template-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "doorward.db")
+	if err := migrate(context.Background(), "sqlite:"+path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) // whole: whoever closes last writes everything back into it
+})
 
 // Postgres opens a store in a new database.
 func Postgres(t testing.TB) *sqlstore.Store { t.Helper(); return Open(t, PostgresAddress(t)) }
@@ -83,7 +110,7 @@ func Open(t testing.TB, dsn string) *sqlstore.Store {
 	return s
 }
 
-// SQLiteAddress is the address of a new SQLite database.
+// SQLiteAddress is the address of a new SQLite database, which is not there yet.
 func SQLiteAddress(t testing.TB) string {
 	t.Helper()
 	return "sqlite:" + filepath.Join(t.TempDir(), "doorward.db")
@@ -194,20 +221,20 @@ func makeTemplate(admin string) error {
 	if err := migrate(ctx, dsn); err != nil {
 		return err
 	}
+	if err := execute(dsn, `DELETE FROM canary`); err != nil { // any ring may be the first
+		return err
+	}
 	_, err = conn.ExecContext(ctx, `ALTER DATABASE `+half+` RENAME TO `+template)
 	return err
 }
 
-// migrate brings a database up to date and takes out the canary, so that any ring may be the first.
+// migrate brings a database up to date.
 func migrate(ctx context.Context, dsn string) error {
 	s, err := sqlstore.Open(ctx, dsn, Ring(), sqlstore.Options{Clock: time.Now, Conns: 1})
 	if err != nil {
 		return err
 	}
-	if err := s.Close(); err != nil {
-		return err
-	}
-	return execute(dsn, `DELETE FROM canary`)
+	return s.Close()
 }
 
 func execute(dsn, query string) error {
