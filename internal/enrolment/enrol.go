@@ -167,8 +167,14 @@ func (s *Service) issue(ctx context.Context, hash string, o certify.Order) (made
 	if err == nil {
 		return made, nil
 	}
-	if f := fault.As(err); f != nil && f.Code == "certificate-succeeded" { // another one has the row at this moment
+	switch f := fault.As(err); {
+	case f == nil:
+	case f.Code == "certificate-succeeded": // another one has the row at this moment
 		return pki.Certificate{}, errBusy
+	case f.Code == "key-certified": // perhaps this very request, sent twice at this moment
+		if was, err := s.again(ctx, o.Realm, hash, same); err != nil || was.ID != "" {
+			return was, err
+		}
 	}
 	if made.ID != "" { // its row, if there is one, must not stand in the way of the next
 		err = errors.Join(err, s.discard(context.WithoutCancel(ctx), o, made.ID))

@@ -8,13 +8,16 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -82,6 +85,41 @@ func request(t *testing.T, key crypto.Signer) []byte {
 	return []byte(base64.StdEncoding.EncodeToString(der))
 }
 
+// signsItself is a request by an RSA key with the exponent 1: what is signed is its own signature, and nobody has to have a key.
+func signsItself(t *testing.T, n *big.Int) []byte {
+	t.Helper()
+	marshal := func(v any) []byte {
+		der, err := asn1.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	public, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := marshal(struct {
+		Version               int
+		Subject, Public, None asn1.RawValue
+	}{0, asn1.RawValue{FullBytes: marshal(pkix.Name{CommonName: "Laptop"}.ToRDNSequence())}, asn1.RawValue{FullBytes: public}, asn1.RawValue{FullBytes: []byte{0xa0, 0}}})
+	digest := sha256.Sum256(info)
+	head := marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Digest    []byte
+	}{pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}, Parameters: asn1.NullRawValue}, digest[:]})
+	signature := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, n.BitLen()/8-3-len(head)), []byte{0}, head)
+	der := marshal(struct {
+		Info      asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{
+		asn1.RawValue{FullBytes: info}, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue},
+		asn1.BitString{Bytes: signature, BitLength: n.BitLen()},
+	})
+	return []byte(base64.StdEncoding.EncodeToString(der))
+}
+
 func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -98,8 +136,8 @@ type answer struct {
 	body   string
 }
 
-// fromDevice asks as a device does. word empty sends no secret.
-func fromDevice(t *testing.T, client *http.Client, method, what, word, kind string, body []byte) answer {
+// fromDevice asks as a device does. word empty sends no secret; headers are pairs of name and value.
+func fromDevice(t *testing.T, client *http.Client, method, what, word, kind string, body []byte, headers ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+certHost+estRoot+what, bytes.NewReader(body))
 	if err != nil {
@@ -110,6 +148,9 @@ func fromDevice(t *testing.T, client *http.Client, method, what, word, kind stri
 	}
 	if word != "" {
 		r.SetBasicAuth("device", word)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := client.Do(r)
 	if err != nil {
@@ -316,6 +357,13 @@ func TestSEC_C6_WhatADeviceIsRefused(t *testing.T) {
 	c.must(err)
 	wide, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	c.must(err)
+	small := filepath.Join(t.TempDir(), "small.der") // no curve of Go's
+	c.must(exec.CommandContext(t.Context(), "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime192v1", "-nodes", "-keyout", small+".key",
+		"-subj", "/CN=Laptop", "-outform", "DER", "-out", small).Run())
+	p192, err := os.ReadFile(small)
+	c.must(err)
+	one, err := rsa.GenerateKey(rand.Reader, 2048)
+	c.must(err)
 	used := newKey(t)
 	ca := rig.NewCA(t, "Other CA")
 	c.Device(ca, c.Trust(ca), c.ada.Is, "Taken", func(x *x509.Certificate) { x.PublicKey = used.Public() })
@@ -340,6 +388,8 @@ func TestSEC_C6_WhatADeviceIsRefused(t *testing.T) {
 		"ten megabytes":      {"POST", word, kind, bytes.Repeat([]byte("A"), 10<<20), 413, "longer than 8,192"},
 		"another signature":  {"POST", word, kind, []byte(base64.StdEncoding.EncodeToString(broken)), 400, "not signed with its own key"},
 		"RSA of 1024 bits":   {"POST", word, kind, request(t, weak), 400, "kind of key"},
+		"P-192":              {"POST", word, kind, []byte(base64.StdEncoding.EncodeToString(p192)), 400, "no certificate request"},
+		"exponent 1":         {"POST", word, kind, signsItself(t, one.N), 400, "kind of key"},
 		"P-521":              {"POST", word, kind, request(t, wide), 400, "kind of key"},
 		"a key of another's": {"POST", word, kind, request(t, used), 409, "had a certificate before"},
 	} {
@@ -485,35 +535,42 @@ func ofCA(c *counter, ca *rig.CA) (out pki.Authority) {
 	return out
 }
 
-// A secret that 64 devices have at once is good for one of them, and nothing is left of the others.
+// A secret that 64 devices have at once is good for one of them, and nothing is left of the others. A device that sends its
+// request 64 times at once is refused nothing.
 func TestSEC_C6_OneSecretAmong64(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		c := newCounter(t, store)
-		_, word := c.offer("Laptop")
-		asks := make([]enrolment.Ask, 64)
-		for i := range asks {
-			asks[i].Request = request(t, newKey(t))
-		}
-		var wait sync.WaitGroup
-		errs := make([]error, len(asks))
-		for i := range asks {
-			wait.Go(func() {
-				_, errs[i] = c.Enrols.Enrol(t.Context(), login.Caller{Realm: c.Realm.ID, Network: fmt.Sprintf("198.51.100.%d", i+1)}, word, asks[i])
-			})
-		}
-		wait.Wait()
-		won := 0
-		for _, err := range errs {
-			switch f := fault.As(err); {
-			case err == nil:
-				won++
-			case f == nil || !slices.Contains([]string{"enrolment-busy", "enrolment-used"}, f.Code):
-				t.Errorf("refused with %v", err)
+		for n, same := range []bool{false, true} { // as many keys, or one request sent as often
+			_, word := c.offer("Laptop")
+			asks := make([]enrolment.Ask, 64)
+			for i := range asks {
+				if asks[i].Request = asks[0].Request; i == 0 || !same {
+					asks[i].Request = request(t, newKey(t))
+				}
 			}
-		}
-		all := c.certificates()
-		if won != 1 || len(all) != 1 || !all[0].Live(c.Clock.Now()) || c.events("certificate.enrolled") != 1 {
-			t.Errorf("%d got one, on record %+v", won, all)
+			var wait sync.WaitGroup
+			made, errs := make([]pki.Certificate, len(asks)), make([]error, len(asks))
+			for i := range asks {
+				wait.Go(func() {
+					made[i], errs[i] = c.Enrols.Enrol(t.Context(), login.Caller{Realm: c.Realm.ID, Network: fmt.Sprintf("198.51.100.%d", i+1)}, word, asks[i])
+				})
+			}
+			wait.Wait()
+			won, all := 0, c.certificates()
+			for i, err := range errs {
+				switch f := fault.As(err); {
+				case err == nil:
+					won++
+					if made[i].ID != all[0].ID {
+						t.Errorf("%s beside %s", made[i].ID, all[0].ID)
+					}
+				case f == nil || f.Code != "enrolment-busy" && (f.Code != "enrolment-used" || same):
+					t.Errorf("refused with %v", err)
+				}
+			}
+			if won == 0 || won > 1 && !same || len(all) != n+1 || !all[0].Live(c.Clock.Now()) || c.events("certificate.enrolled") != n+1 {
+				t.Errorf("%d got one, on record %+v", won, all)
+			}
 		}
 	})
 }

@@ -8,6 +8,9 @@ import (
 
 // TestMain keeps random walks short in everyday runs, and lets `make torture` take its time.
 func TestMain(m *testing.M) {
+	if step := os.Getenv(killStep); step != "" {
+		die(step)
+	}
 	flag.Parse()
 	explicit := false
 	flag.Visit(func(f *flag.Flag) { explicit = explicit || f.Name == "rapid.checks" })
