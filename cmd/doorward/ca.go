@@ -319,12 +319,12 @@ func (h *house) watch() {
 	}))
 }
 
-// renew writes reminders about certificates that end soon, and ends renewals that were given up. What fails for one realm
+// renew writes reminders about certificates that end soon, and ends certificates that never reached their owner. What fails for one realm
 // keeps no other waiting.
 func (h *house) renew(ctx context.Context, _ time.Time) error {
 	var failed []error
 	for _, r := range h.cache.All() {
-		failed = append(failed, h.renewals.Remind(ctx, *r), h.renewals.Tidy(ctx, r.ID))
+		failed = append(failed, h.renewals.Remind(ctx, *r), h.renewals.Tidy(ctx, r.ID), h.parcels.Tidy(ctx, r.ID))
 	}
 	return errors.Join(failed...)
 }

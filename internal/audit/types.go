@@ -35,6 +35,7 @@ var Types = []Type{
 	{"certificate.issued", true},
 	{"certificate.password-said", true},
 	{"certificate.password-shown", true},
+	{"certificate.password-wrong", true},
 	{"certificate.renewed", true},
 	{"certificate.replaced", true},
 	{"certificate.resumed", true},

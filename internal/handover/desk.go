@@ -41,7 +41,7 @@ func StandOf(c pki.Certificate, p keyfile.Parcel, now time.Time) Stand {
 		return InUse
 	}
 	switch {
-	case p.ID == "" || p.State == keyfile.Fetched:
+	case p.ID == "" || p.Taken():
 		return Fetched
 	case p.State == keyfile.Attached:
 		return Left

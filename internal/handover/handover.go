@@ -71,6 +71,11 @@ type Tx interface {
 	FetchParcel(p keyfile.Parcel, at time.Time) error
 	SayParcel(p keyfile.Parcel, at time.Time) error
 	SendParcel(keyfile.Parcel) error
+	TryParcel(p keyfile.Parcel, limit int, now time.Time) (int, error)
+	UntryParcel(keyfile.Parcel) error
+	SignParcel(p keyfile.Parcel, at time.Time) error
+	KeepParcel(keyfile.Parcel) error
+	SignedParcelsLeft(realm string, now time.Time, limit int) ([]keyfile.Parcel, error)
 	EndParcel(p keyfile.Parcel) error
 	Mail(realm, id string) (mail.Message, error)
 	Enqueue(mail.Message) error

@@ -19,6 +19,7 @@ type Waiting struct {
 	Person  directory.Person
 	Contact directory.Person
 	Profile bool // it can be had as a signed configuration profile
+	Here    bool // the browser can make the key itself, see Service.Certify
 }
 
 // File is what a device takes.
@@ -53,7 +54,7 @@ func (s *Service) waiting(tx Tx, realm, link string) (w Waiting, err error) {
 	if err != nil {
 		return w, err
 	}
-	w.Parcel = p
+	w.Parcel, w.Here = p, p.Target.Modern() && len(p.Proof) > 0
 	if realm, err := s.Realms.Realm(p.Realm); err == nil && p.Target == keyfile.IOS {
 		key, _ := s.signer(realm.Host)
 		w.Profile = key != nil
@@ -71,7 +72,7 @@ func (s *Service) waiting(tx Tx, realm, link string) (w Waiting, err error) {
 	switch {
 	case p.Own() || p.State == keyfile.Attached: // no link leads there
 		return Waiting{}, fault.New(fault.NotFound, "link-unknown")
-	case p.State == keyfile.Fetched:
+	case p.Taken():
 		return w, fault.New(fault.Expired, "parcel-fetched")
 	case p.State == keyfile.Ended || w.Person.State.Shut() || !c.Live(s.Clock()): // revoked elsewhere
 		return w, fault.New(fault.Expired, "parcel-ended")
@@ -219,7 +220,7 @@ func (s *Service) Resend(ctx context.Context, by login.By, id string) (p keyfile
 			return err
 		}
 		switch {
-		case p.State == keyfile.Fetched:
+		case p.Taken():
 			return fault.New(fault.Expired, "parcel-fetched")
 		case p.State == keyfile.Attached:
 			return fault.New(fault.Expired, "parcel-attached")

@@ -51,6 +51,9 @@ func ParseTarget(s string) (Target, error) {
 // it as a wrong password.
 var modern = []Target{Windows, Linux, Firefox}
 
+// Modern reports whether a system reads what browsers can make of a key: AES-256 with SHA-256. WebCrypto knows nothing older.
+func (t Target) Modern() bool { return slices.Contains(modern, t) }
+
 // PKCS12Type is the media type of a PKCS #12 file (RFC 7292 is silent; this is what browsers and mail programs know).
 const PKCS12Type = "application/x-pkcs12"
 
@@ -66,14 +69,14 @@ func PKCS12(target Target, key crypto.Signer, certificate *x509.Certificate, iss
 		return nil, fmt.Errorf("keyfile: a password has to be of printable ASCII")
 	}
 	encoder := pkcs12.LegacyDES
-	if slices.Contains(modern, target) {
+	if target.Modern() {
 		encoder = pkcs12.Modern2023
 	}
-	return encoder.Encode(key, certificate, chain(issuers), password)
+	return encoder.Encode(key, certificate, Chain(issuers), password)
 }
 
-// chain are the issuers without roots, which nobody takes from a file.
-func chain(issuers []*x509.Certificate) []*x509.Certificate {
+// Chain are the issuers without roots, which nobody takes from a file.
+func Chain(issuers []*x509.Certificate) []*x509.Certificate {
 	return slices.DeleteFunc(slices.Clone(issuers), func(c *x509.Certificate) bool {
 		return string(c.RawIssuer) == string(c.RawSubject)
 	})

@@ -5,11 +5,13 @@ import "time"
 // State is where a parcel stands.
 type State string
 
-// The states. Ready: the file waits to be fetched. Attached: it left with the letter, and is not here any more. Fetched: its
-// owner has it, nobody else can. Ended: it was withdrawn, or nobody came in time.
+// The states. Ready: the file waits to be fetched. Attached: it left with the letter, and is not here any more. Signed: its
+// owner's browser made a key and was given a certificate, and has not said yet that it arrived. Fetched: its owner has it, nobody
+// else can. Ended: it was withdrawn, or nobody came in time.
 const (
 	Ready    State = "ready"
 	Attached State = "attached"
+	Signed   State = "signed"
 	Fetched  State = "fetched"
 	Ended    State = "ended"
 )
@@ -33,17 +35,21 @@ type Parcel struct {
 	Sent        int    // how many links there were
 	State       State
 	Created     time.Time
-	Until       time.Time // the link's end; the file goes with it
+	Until       time.Time // the link's end; the file goes with it. Of what was signed: until when it has to arrive
 	Fetched     time.Time
 	Said        time.Time // when the contact was shown the password
 	Language    string    // of its letters; empty: the person's
 	Letter      string    // id of the newest letter in which it left
 	Proof       []byte    // keyed hash of the password: whoever knows it was told it
+	Tries       int       // how often something else was typed as the password
 	Version     int64
 }
 
 // Own reports whether its owner made it, by renewing a certificate: nobody else is shown anything of it, and no mail leads to it.
 func (p Parcel) Own() bool { return p.Contact == "" }
+
+// Taken reports whether somebody has fetched what there was to fetch.
+func (p Parcel) Taken() bool { return p.State == Fetched || p.State == Signed }
 
 // Open reports whether the file can be fetched at a moment.
 func (p Parcel) Open(now time.Time) bool { return p.State == Ready && now.Before(p.Until) }

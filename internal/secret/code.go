@@ -160,7 +160,7 @@ func Equal(a, b string) bool {
 
 // Said is a fresh password of 100 random bits that one person says to another on the phone, who types it exactly:
 // xxxx-xxxx-xxxx-xxxx-xxxx, small letters and digits of which none is taken for another. It is what a file with a key
-// is locked with, and nothing here ever compares it.
+// is locked with; its keyed hash is enough to know it again.
 func Said() string {
 	b := random(saidLen)
 	for i := range b {

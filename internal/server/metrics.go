@@ -48,7 +48,7 @@ var counted = []struct {
 	{"certificate", "Certificates of devices by what became of them (issued, suspended, resumed, revoked), and CRLs that were made.", []string{"what"}},
 	{"certificate_renewal", "Certificates that their owners renew, by how far they came (made, said, fetched, given-up), and reminders that were written.", []string{"what"}},
 	{"enrolment", "Certificates that managed devices ask for by themselves, by what happened (offered, withdrawn, enrolled, reenrolled, again, refused).", []string{"what"}},
-	{"parcel", "Files with a certificate and its key on their way, and what staff did with certificates, by what happened (sent, fetched, said, withdrawn, held, resumed).", []string{"event"}},
+	{"parcel", "Files with a certificate and its key on their way, and what staff did with certificates, by what happened (sent, fetched, said, signed, refused, lost, withdrawn, held, resumed).", []string{"event"}},
 	{"logout_delivery", "Applications told that a session ended, by whether they took it.", []string{"result"}},
 	{"job", "Runs of periodic work, by name and result.", []string{"name", "result"}},
 }

@@ -7,24 +7,32 @@ import (
 )
 
 // Rules of parcels: the statement that says a file was fetched, or a password said, empties it, and finds only what nobody
-// took before. Of many who take it at once one does. What nobody fetched in time is emptied by the sweep.
+// took before. Of many who take it at once one does. What nobody fetched in time is emptied by the sweep. That a password was
+// typed is counted by a statement of its own, before anything is compared.
 
 const parcelColumns = `id, realm, certificate, person, contact, sender, target, device, year, file, password, link, sent, state, created, until,
-	fetched, said, language, letter, proof, version`
+	fetched, said, language, letter, proof, tries, version`
 
 var (
 	insertParcel = statement(`INSERT INTO parcel (` + parcelColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT DO NOTHING`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) ON CONFLICT DO NOTHING`)
 	selectParcel       = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND id = $2`)
 	selectParcelByLink = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND link = $2`)
 	selectParcelsOf    = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND person = $2 ORDER BY id DESC LIMIT $3`)
-	fetchParcel        = statement(`UPDATE parcel SET file = NULL, state = 'fetched', fetched = $3, version = version + 1
+	tryParcel          = statement(`UPDATE parcel SET tries = tries + 1 WHERE realm = $1 AND id = $2 AND state = 'ready' AND until > $3 AND tries < $4 RETURNING tries`)
+	untryParcel        = statement(`UPDATE parcel SET tries = tries - 1 WHERE realm = $1 AND id = $2 AND tries > 0`)
+	signParcel         = statement(`UPDATE parcel SET file = NULL, password = NULL, state = 'signed', certificate = $5, year = $6, fetched = $3, until = $7, version = version + 1
+		WHERE realm = $1 AND id = $2 AND state = 'ready' AND until > $3 AND version = $4`)
+	keepParcel       = statement(`UPDATE parcel SET state = 'fetched', version = version + 1 WHERE realm = $1 AND id = $2 AND state = 'signed'`)
+	selectSignedLeft = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND state = 'signed' AND until <= $2
+		AND EXISTS (SELECT 1 FROM pki_certificate c WHERE c.id = parcel.certificate AND c.state = 'issued') ORDER BY until LIMIT $3`)
+	fetchParcel = statement(`UPDATE parcel SET file = NULL, state = 'fetched', fetched = $3, version = version + 1
 		WHERE realm = $1 AND id = $2 AND state = 'ready' AND until > $3 AND version = $4`)
 	sayParcel = statement(`UPDATE parcel SET password = NULL, said = $3, version = version + 1
 		WHERE realm = $1 AND id = $2 AND password IS NOT NULL AND version = $4`)
 	sendParcel = statement(`UPDATE parcel SET link = $3, sent = sent + 1, until = $4, letter = $5, version = version + 1
 		WHERE realm = $1 AND id = $2 AND state = 'ready' AND version = $6`)
-	endParcel = statement(`UPDATE parcel SET file = NULL, password = NULL, state = CASE WHEN state = 'ready' THEN 'ended' ELSE state END,
+	endParcel = statement(`UPDATE parcel SET file = NULL, password = NULL, state = CASE WHEN state IN ('ready', 'signed') THEN 'ended' ELSE state END,
 		version = version + 1 WHERE realm = $1 AND id = $2 AND version = $3`)
 	selectParcelOf = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND certificate = $2`)
 	selectOwnLeft  = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND contact = '' AND fetched = 0 AND until <= $2
@@ -34,14 +42,14 @@ var (
 
 func scanParcel(_ *Tx, r row) (p keyfile.Parcel, err error) {
 	err = r.Scan(&p.ID, &p.Realm, &p.Certificate, &p.Person, &p.Contact, &p.Sender, &p.Target, &p.Device, &p.Year, &p.File, &p.Password, &p.Link,
-		&p.Sent, &p.State, stamp{&p.Created}, stamp{&p.Until}, stamp{&p.Fetched}, stamp{&p.Said}, &p.Language, &p.Letter, &p.Proof, &p.Version)
+		&p.Sent, &p.State, stamp{&p.Created}, stamp{&p.Until}, stamp{&p.Fetched}, stamp{&p.Said}, &p.Language, &p.Letter, &p.Proof, &p.Tries, &p.Version)
 	return p, err
 }
 
 // AddParcel adds a parcel. It fails with fault.Exists where the certificate travels already.
 func (t *Tx) AddParcel(p keyfile.Parcel) error {
 	return t.insert(insertParcel, p.ID, p.Realm, p.Certificate, p.Person, p.Contact, p.Sender, p.Target, p.Device, p.Year, p.File, p.Password, p.Link,
-		p.Sent, p.State, millis(p.Created), millis(p.Until), millis(p.Fetched), millis(p.Said), p.Language, p.Letter, p.Proof, p.Version)
+		p.Sent, p.State, millis(p.Created), millis(p.Until), millis(p.Fetched), millis(p.Said), p.Language, p.Letter, p.Proof, p.Tries, p.Version)
 }
 
 // Parcel finds a parcel of a realm.
@@ -73,6 +81,39 @@ func (t *Tx) OwnParcelsLeft(realm string, now time.Time, limit int) ([]keyfile.P
 // faster, or it is too late.
 func (t *Tx) FetchParcel(p keyfile.Parcel, at time.Time) error {
 	return t.update(existsParcel, p.ID, fetchParcel, p.Realm, p.ID, millis(at), p.Version)
+}
+
+// TryParcel takes one of the times that a file's password may be typed wrongly, and says the how manieth it is; 0 where none
+// is left, or the file cannot be fetched any more.
+func (t *Tx) TryParcel(p keyfile.Parcel, limit int, now time.Time) (int, error) {
+	n, err := returning(t, scanInt, tryParcel, p.Realm, p.ID, millis(now), limit)
+	if err != nil || len(n) == 0 {
+		return 0, err
+	}
+	return int(n[0]), nil
+}
+
+// UntryParcel gives back what TryParcel took: the password was right.
+func (t *Tx) UntryParcel(p keyfile.Parcel) error {
+	_, err := t.exec(untryParcel, p.Realm, p.ID)
+	return err
+}
+
+// SignParcel says that the owner's browser has a certificate for a key of its own, and empties the parcel: Certificate, Year and
+// Until are stored. It fails with fault.Conflict "stale" when somebody was faster, or it is too late.
+func (t *Tx) SignParcel(p keyfile.Parcel, at time.Time) error {
+	return t.update(existsParcel, p.ID, signParcel, p.Realm, p.ID, millis(at), p.Version, p.Certificate, p.Year, millis(p.Until))
+}
+
+// KeepParcel says that the browser has the certificate. It fails with fault.Conflict "stale" where nothing was signed.
+func (t *Tx) KeepParcel(p keyfile.Parcel) error {
+	return t.update(existsParcel, p.ID, keepParcel, p.Realm, p.ID)
+}
+
+// SignedParcelsLeft returns those that were signed, of which no browser has said in time that it has the certificate, and
+// whose certificate was not shown or revoked since.
+func (t *Tx) SignedParcelsLeft(realm string, now time.Time, limit int) ([]keyfile.Parcel, error) {
+	return list(t, scanParcel, selectSignedLeft, realm, millis(now), limited(limit))
 }
 
 // SayParcel says that the contact was shown the password, and empties it. It fails with fault.Conflict "stale" when it

@@ -313,7 +313,7 @@ func TestAssetsAreBuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(made) != 2 {
+	if len(made) != 3 {
 		t.Fatalf("%d files", len(made))
 	}
 	for name, want := range made {

@@ -3,12 +3,14 @@
 //   - GET changes nothing. Scanners of mail open links, run scripts and post forms that they find: the file is given out behind a
 //     box ticked by hand (REQ A16, SEC A-1, C-8).
 //   - What was taken is gone. The page behind the link says so from then on, when it was, and what helps.
-//   - Nothing here shows a password, and none of the pages asks for one (REQ A12, A13).
+//   - Nothing here shows a password. One is asked for where the browser makes the key itself, because the link alone must get
+//     no certificate; the key never leaves the browser (REQ A12, A13, A16b).
 package parcel
 
 import (
 	"context"
 	"embed"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -31,6 +33,8 @@ type Parcels interface {
 	Peek(ctx context.Context, realm, link string) (handover.Waiting, error)
 	Fetch(ctx context.Context, c login.Caller, link string) (handover.File, handover.Waiting, error)
 	FetchProfile(ctx context.Context, c login.Caller, link string, about keyfile.Profile) (handover.File, handover.Waiting, error)
+	Certify(ctx context.Context, c login.Caller, link, password string, request []byte) (handover.Signed, handover.Waiting, error)
+	Arrived(ctx context.Context, c login.Caller, link string, request []byte) error
 }
 
 var _ Parcels = (*handover.Service)(nil)
@@ -45,7 +49,11 @@ type Door struct {
 func (d *Door) Mount(mux *http.ServeMux) {
 	d.Site.Handle(mux, "GET /certificate-file/{link}", d.page)
 	d.Site.Handle(mux, "POST /certificate-file/{link}", d.fetch)
+	d.Site.HandleBig(mux, "POST /certificate-file/{link}/certificate", requestLimit, d.certify)
 }
+
+// requestLimit is what a certificate request with its password may weigh as a form, in bytes.
+const requestLimit = 16 << 10
 
 // FilePage shows what waits, for which system it was made, and how it is opened there.
 type FilePage struct {
@@ -57,15 +65,16 @@ type FilePage struct {
 	Target  keyfile.Target
 	Until   time.Time
 	Profile bool
+	Here    bool   // the browser can make the key itself
 	Other   string // the system of this browser, where the file was made for another one
 	InApp   string // the application in whose built-in browser this is
 }
 
-var samplePage = FilePage{Action: "/certificate-file/x", Device: "Laptop in the office", Name: "Anna Sample", Contact: "Hana Operator", Target: keyfile.Windows, Until: web.SampleTime.AddDate(0, 0, 7)}
+var samplePage = FilePage{Action: "/certificate-file/x", Device: "Laptop in the office", Name: "Anna Sample", Contact: "Hana Operator", Target: keyfile.Windows, Until: web.SampleTime.AddDate(0, 0, 7), Here: true}
 
 func sample(target keyfile.Target, change func(*FilePage)) FilePage {
 	p := samplePage
-	if p.Target = target; change != nil {
+	if p.Target, p.Here = target, target.Modern(); change != nil {
 		change(&p)
 	}
 	return p
@@ -132,7 +141,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, why error) error {
 	v.For(waiting.Person.Language, waiting.Person.Zone)
 	p := FilePage{
 		Action: r.URL.Path, Device: waiting.Parcel.Device, Name: waiting.Person.Name, Contact: waiting.Contact.Name, Target: waiting.Parcel.Target,
-		Until: waiting.Parcel.Until, Profile: waiting.Profile, InApp: v.Agent.InApp,
+		Until: waiting.Parcel.Until, Profile: waiting.Profile, Here: waiting.Here, InApp: v.Agent.InApp,
 	}
 	if targets, known := systems[v.Agent.System]; known && p.Target != keyfile.Widest {
 		p.Other = v.Agent.System
@@ -179,6 +188,43 @@ func (d *Door) fetch(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Length", strconv.Itoa(len(f.Bytes)))
 	_, _ = w.Write(f.Bytes) // who goes away now is told by the page that it was taken
 	return nil
+}
+
+// signed is what the script makes a file of. Bytes are base64.
+type signed struct {
+	Certificate []byte   `json:"certificate"`
+	Issuers     [][]byte `json:"issuers"`
+	Name        string   `json:"name"`
+	Label       string   `json:"label"`
+}
+
+// refused says why there is no certificate, in the reader's language.
+type refused struct {
+	Code  string `json:"code"`
+	Words string `json:"words"`
+}
+
+// certify signs a request that the page's script has made, and takes its word that the certificate arrived.
+func (d *Door) certify(w http.ResponseWriter, r *http.Request) error {
+	link, request := r.PathValue("link"), []byte(r.PostFormValue("request"))
+	var out handover.Signed
+	var err error
+	if r.PostFormValue("arrived") == "yes" {
+		err = d.Parcels.Arrived(r.Context(), caller(r), link, request)
+	} else {
+		out, _, err = d.Parcels.Certify(r.Context(), caller(r), link, r.PostFormValue("password"), request)
+	}
+	f := fault.As(err)
+	if err != nil && f == nil {
+		return err // ours: logged, and said without a word about it
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		w.WriteHeader(web.StatusOf(err))
+		return json.NewEncoder(w).Encode(refused{f.Code, web.From(r).Say(err)})
+	}
+	return json.NewEncoder(w).Encode(signed(out))
 }
 
 // dead answers for a link that gives no file.

@@ -1,4 +1,4 @@
-// Package bundle turns TypeScript and CSS into the two files that the pages load. Only the build command and the tests
+// Package bundle turns TypeScript and CSS into the files that the pages load. Only the build command and the tests
 // use it: what ships embeds the result.
 package bundle
 
@@ -11,14 +11,14 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Make builds from dir (src/site.ts, css/site.css) and returns the files by name. The result depends on the sources alone.
+// Make builds from dir (src/site.ts, src/key.ts, css/site.css) and returns the files by name. The result depends on the sources alone.
 func Make(dir string) (map[string][]byte, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string][]byte{}
-	for name, entry := range map[string]string{"site.js": "src/site.ts", "site.css": "css/site.css"} {
+	for name, entry := range map[string]string{"site.js": "src/site.ts", "key.js": "src/key.ts", "site.css": "css/site.css"} {
 		result := api.Build(api.BuildOptions{
 			AbsWorkingDir: abs, EntryPoints: []string{entry}, Bundle: true, Outfile: "out" + filepath.Ext(name),
 			MinifyWhitespace: true, MinifySyntax: true, MinifyIdentifiers: true, LegalComments: api.LegalCommentsNone, Charset: api.CharsetUTF8,
