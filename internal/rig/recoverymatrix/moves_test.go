@@ -80,7 +80,7 @@ func (a *attack) at(x *stage, r rig.Route) (all []move, known bool) {
 		return a.inFlows(x, r), true
 	case strings.HasPrefix(r.Path, "/.well-known/est/"):
 		return nil, true // of a device, with a secret that staff made for it or the certificate that it has
-	case strings.HasPrefix(r.Path, "/oauth2/"), r.Path == "/pki/ocsp", r.Path == "/certificate-file/{link}", r.Path == "/language", r.Path == "/signout", r.Path == "/signin/strength":
+	case strings.HasPrefix(r.Path, "/oauth2/"), r.Path == "/pki/ocsp", strings.HasPrefix(r.Path, "/certificate-file/"), r.Path == "/language", r.Path == "/signout", r.Path == "/signin/strength":
 		return nil, true // of the browser's own session, of an application with its own secret (see the matrix of tokens in internal/oidc), or a question about certificates
 	}
 	thief := func(what string, ends bool, do func(*stage)) {
