@@ -213,7 +213,7 @@ func (s *Service) enrolled(tx Tx, c login.Caller, e pki.Enrolment, made pki.Cert
 		return err
 	}
 	if err := tx.SpendEnrolment(e, made.ID, now); fault.Of(err, fault.Conflict) {
-		return fault.New(fault.Expired, "enrolment-used")
+		return gone(tx, e, now)
 	} else if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (s *Service) Withdraw(ctx context.Context, by login.By, id string) error {
 			return dead(e, now)
 		}
 		if err := tx.EndEnrolment(e); fault.Of(err, fault.Conflict) {
-			return fault.New(fault.Expired, "enrolment-used")
+			return gone(tx, e, now)
 		} else if err != nil {
 			return err
 		}
@@ -279,6 +279,15 @@ func dead(e pki.Enrolment, now time.Time) error {
 		return fault.New(fault.Expired, "enrolment-late")
 	}
 	return fault.New(fault.Expired, "enrolment-ended")
+}
+
+// gone is dead for a secret that somebody else spent or withdrew at this moment.
+func gone(tx Tx, e pki.Enrolment, now time.Time) error {
+	e, err := tx.Enrolment(e.Realm, e.ID)
+	if err != nil {
+		return err
+	}
+	return dead(e, now)
 }
 
 func (s *Service) hash(word string) []byte { return s.Ring.Hash("enrolment", word) }

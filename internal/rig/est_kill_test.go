@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"doorward/internal/certify"
+	"doorward/internal/directory"
 	"doorward/internal/enrolment"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -197,6 +198,125 @@ func TestSEC_C6_OneRenewalOfADeviceAmong64(t *testing.T) {
 			if a, err := m.Enrols.Reenrol(t.Context(), login.Caller{Realm: m.Realm.ID, Network: "198.51.100.2"}, dev.Cert.Leaf, asks[slices.Index(errs, nil)]); err != nil || a.ID != next[0].ID {
 				t.Errorf("%s: asked again: %v, %+v", name, err, a)
 			}
+		}
+	})
+}
+
+// meanwhile is a store in which something happens between the signature of a certificate and the commit that stores it.
+type meanwhile struct {
+	certify.Store
+	commit *int
+	do     func()
+}
+
+func (m meanwhile) Write(ctx context.Context, f func(certify.Tx) error) error {
+	if *m.commit++; *m.commit == 2 {
+		m.do()
+	}
+	return m.Store.Write(ctx, f)
+}
+
+// What was true when a device asked is asked again in the commit that stores its certificate: what changed between gets it
+// nothing, and spends nothing.
+func TestSEC_C6_WhatChangesBeforeTheCommit(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
+		m := withManaged(t, store, rig.NewCA(t, "Issuing CA"), time.Date(2027, 12, 1, 9, 0, 0, 0, time.UTC))
+		from, issuer := login.Caller{Realm: m.Realm.ID, Network: "198.51.100.1"}, m.Certs.Store
+		person := func(state directory.PersonState) {
+			m.Write(func(tx *sqlstore.Tx) error {
+				p, err := tx.Person(m.Realm.ID, m.ann.Is.ID)
+				if err != nil {
+					return err
+				}
+				p.State = state
+				return tx.UpdatePerson(p)
+			})
+		}
+		whileIssued := func(do func(), ask func() error) error {
+			m.Certs.Store = meanwhile{issuer, new(int), do}
+			defer func() { m.Certs.Store = issuer }()
+			return ask()
+		}
+		enrol := func(word string) func() error {
+			return func() error {
+				_, err := m.Enrols.Enrol(t.Context(), from, word, enrolment.Ask{Request: request(t, newKey(t))})
+				return err
+			}
+		}
+		live := func(device string) (n int) {
+			for _, c := range m.all() {
+				if c.Device == device && c.Live(m.Clock.Now()) {
+					n++
+				}
+			}
+			return n
+		}
+		enrolled := func(word string) (e pki.Enrolment) {
+			m.Read(func(tx *sqlstore.Tx) (err error) {
+				e, err = tx.EnrolmentBySecret(m.Realm.ID, testdb.Ring().Hash("enrolment", word))
+				return err
+			})
+			return e
+		}
+		by := login.By{Signed: login.Signed{Realm: m.Realm, Person: m.ben.Is}}
+		for name, x := range map[string]struct {
+			change, back func(pki.Enrolment)
+			code         string
+			state        pki.EnrolmentState
+		}{
+			"its owner is shut out": {func(pki.Enrolment) { person(directory.Disabled) }, func(pki.Enrolment) { person(directory.Active) }, "enrolment-ended", pki.EnrolmentReady},
+			"it is withdrawn":       {func(e pki.Enrolment) { m.must(m.Enrols.Withdraw(t.Context(), by, e.ID)) }, nil, "enrolment-ended", pki.EnrolmentEnded},
+			"it is used": {func(e pki.Enrolment) {
+				m.Write(func(tx *sqlstore.Tx) error { return tx.SpendEnrolment(e, "another", m.Clock.Now()) })
+			}, nil, "enrolment-used", pki.EnrolmentUsed},
+			"no room is left": {
+				func(pki.Enrolment) {
+					for range 20 {
+						m.Device(m.ca, m.of, m.ann.Is, "One of many")
+					}
+				},
+				func(pki.Enrolment) {
+					for _, c := range m.all() {
+						if c.Name == "One of many" {
+							m.Change(rig.Device{Row: c}, func(c *pki.Certificate) { c.State, c.Reason = pki.Revoked, pki.Cessation })
+						}
+					}
+				}, "devices-many", pki.EnrolmentReady,
+			},
+		} {
+			word := m.offer("Laptop")
+			e := enrolled(word)
+			err := whileIssued(func() { x.change(e) }, enrol(word))
+			if f := fault.As(err); f == nil || f.Code != x.code {
+				t.Errorf("%s: %v", name, err)
+			}
+			if now := enrolled(word); now.State != x.state || live(e.Device) != 0 {
+				t.Errorf("%s: the secret is %s, %d certificates", name, now.State, live(e.Device))
+			}
+			if x.back == nil {
+				continue
+			}
+			x.back(e)
+			if err := enrol(word)(); err != nil || live(e.Device) != 1 {
+				t.Errorf("%s no more: %v, %d certificates", name, err, live(e.Device))
+			}
+		}
+
+		old := m.managed(m.Device(m.ca, m.of, m.ann.Is, "Tablet"))
+		reenrol := func() error {
+			_, err := m.Enrols.Reenrol(t.Context(), from, old.Cert.Leaf, enrolment.Ask{Request: request(t, newKey(t))})
+			return err
+		}
+		err := whileIssued(func() { person(directory.Disabled) }, reenrol)
+		if f := fault.As(err); f == nil || f.Code != "enrolment-ended" || live(old.Row.Device) != 1 {
+			t.Errorf("renewed while its owner is shut out: %v, %d certificates", err, live(old.Row.Device))
+		}
+		person(directory.Active)
+		err = whileIssued(func() {
+			m.Change(old, func(c *pki.Certificate) { c.State, c.Reason, c.Ended = pki.Revoked, pki.KeyCompromise, m.Clock.Now() })
+		}, reenrol)
+		if f := fault.As(err); f == nil || f.Code != "certificate-other" || live(old.Row.Device) != 0 {
+			t.Errorf("renewed while it is revoked: %v, %d certificates", err, live(old.Row.Device))
 		}
 	})
 }
