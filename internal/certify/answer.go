@@ -119,20 +119,20 @@ func (s *Service) stillSays(ctx context.Context, realm, key string, a answer, no
 // sign makes an answer.
 func (s *Service) sign(ctx context.Context, realm string, query pki.Query, now time.Time) (answer, error) {
 	out := answer{made: now, looked: now}
-	var by *pki.Authority
+	known, err := s.speakersOf(ctx, realm)
+	if err != nil {
+		return out, err
+	}
+	authority, err := known.issuer(query.Subjects, now)
+	if err != nil {
+		return out, err
+	}
+	by := responder(known.all, authority.ID, now)
+	if by == nil {
+		return out, fault.New(fault.Unavailable, "authority-none")
+	}
 	statuses := make([]pki.Status, len(query.Subjects))
-	err := s.Store.Read(ctx, func(tx Tx) error {
-		all, err := tx.Authorities(realm)
-		if err != nil {
-			return err
-		}
-		authority, err := issuerOf(all, query.Subjects, now)
-		if err != nil {
-			return err
-		}
-		if by = responder(all, authority.ID, now); by == nil {
-			return fault.New(fault.Unavailable, "authority-none")
-		}
+	err = s.Store.Read(ctx, func(tx Tx) error {
 		for i, subject := range query.Subjects {
 			c, err := tx.CertificateBySerial(realm, authority.SPKI, subject.Serial)
 			if err != nil && !fault.Of(err, fault.NotFound) {
@@ -150,41 +150,11 @@ func (s *Service) sign(ctx context.Context, realm string, query pki.Query, now t
 	if err != nil {
 		return out, err
 	}
-	cert, err := by.Certificate()
-	if err != nil {
-		return out, err
-	}
-	key, err := s.signer(*by)
-	if err != nil {
-		return out, err
-	}
+	cert := known.certs[by.ID]
 	out.until = now.UTC().Truncate(time.Second).Add(pki.AnswerValid)
 	if out.until.After(cert.NotAfter) {
 		out.until = cert.NotAfter
 	}
-	out.der, err = pki.Answer(statuses, query.Nonce, cert, key, now.UTC().Truncate(time.Second), out.until)
+	out.der, err = pki.Answer(statuses, query.Nonce, cert, known.keys[by.ID], now.UTC().Truncate(time.Second), out.until)
 	return out, err
-}
-
-// issuerOf finds the one authority that all subjects name. A responder speaks for one: whoever asks about two asks twice.
-func issuerOf(all []pki.Authority, subjects []pki.Subject, now time.Time) (pki.Authority, error) {
-	for _, a := range all {
-		if a.Class != pki.Issuing || !a.Trusted(now) {
-			continue
-		}
-		cert, err := a.Certificate()
-		if err != nil {
-			return a, err
-		}
-		named := 0
-		for _, s := range subjects {
-			if s.Names(cert) {
-				named++
-			}
-		}
-		if named == len(subjects) {
-			return a, nil
-		}
-	}
-	return pki.Authority{}, fault.New(fault.NotFound, "not-found")
 }

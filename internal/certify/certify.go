@@ -66,9 +66,13 @@ type Service struct {
 	// Ended adds to the commit that suspends or revokes one certificate; nil for nothing. Where it fails nothing has ended.
 	Ended func(Tx, pki.Certificate) error
 
-	after   func(step string) // of tests: called between two steps of an issuance
-	stolen  func(der []byte)  // of tests: sees what was signed before anybody else
-	answers answers
+	after  func(step string) // of tests: called between two steps of an issuance
+	stolen func(der []byte)  // of tests: sees what was signed before anybody else
+
+	answers  answers
+	speakers kept[speakers]
+	lists    kept[pki.CRL]
+	papers   kept[[]byte] // certificates of authorities
 }
 
 // Actor is who causes something, for the audit. Name stands in a person's history where somebody else acted (REQ B82).

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"doorward/internal/audit"
@@ -147,6 +148,7 @@ func (s *Service) list(ctx context.Context, r directory.Realm, a pki.Authority) 
 		if err != nil && !fault.Of(err, fault.Conflict) { // another node was quicker
 			return err
 		}
+		s.lists.forget()
 		s.count("crl")
 	}
 	if full && a.Parts < pki.PartsMost {
@@ -171,39 +173,45 @@ func says(l pki.CRL, revoked []pki.Certificate) bool {
 	})
 }
 
-// CRL is the newest CRL of a part; authority empty is the one that signs. It fails with fault.NotFound.
-func (s *Service) CRL(ctx context.Context, realm, authority string, part int) (l pki.CRL, err error) {
-	err = s.Store.Read(ctx, func(tx Tx) error {
-		if authority == "" {
-			a, _, err := signing(tx, realm, s.Clock())
-			if err != nil {
-				return err
+// CRL is the newest CRL of a part; authority empty is the one that signs. It fails with fault.NotFound. One that another node
+// has just made may be some seconds away.
+func (s *Service) CRL(ctx context.Context, realm, authority string, part int) (pki.CRL, error) {
+	return s.lists.get(s, realm+"\x00"+authority+"\x00"+strconv.Itoa(part), func() (l pki.CRL, err error) {
+		err = s.Store.Read(ctx, func(tx Tx) error {
+			of := authority
+			if of == "" {
+				a, _, err := signing(tx, realm, s.Clock())
+				if err != nil {
+					return err
+				}
+				of = a.ID
 			}
-			authority = a.ID
-		}
-		l, err = tx.CRL(realm, authority, part)
-		return err
+			l, err = tx.CRL(realm, of, part)
+			return err
+		})
+		return l, err
 	})
-	return l, err
 }
 
 // Certificate is the certificate of an issuing authority or root, as DER; id empty is the authority that signs.
-func (s *Service) Certificate(ctx context.Context, realm, id string) (der []byte, err error) {
-	err = s.Store.Read(ctx, func(tx Tx) error {
-		if id == "" {
-			a, _, err := signing(tx, realm, s.Clock())
+func (s *Service) Certificate(ctx context.Context, realm, id string) ([]byte, error) {
+	return s.papers.get(s, realm+"\x00"+id, func() (der []byte, err error) {
+		err = s.Store.Read(ctx, func(tx Tx) error {
+			if id == "" {
+				a, _, err := signing(tx, realm, s.Clock())
+				der = a.DER
+				return err
+			}
+			a, err := tx.Authority(realm, id)
+			if err != nil {
+				return err
+			}
+			if len(a.DER) == 0 || a.Class == pki.Responder {
+				return fault.New(fault.NotFound, "not-found")
+			}
 			der = a.DER
-			return err
-		}
-		a, err := tx.Authority(realm, id)
-		if err != nil {
-			return err
-		}
-		if len(a.DER) == 0 || a.Class == pki.Responder {
-			return fault.New(fault.NotFound, "not-found")
-		}
-		der = a.DER
-		return nil
+			return nil
+		})
+		return der, err
 	})
-	return der, err
 }
