@@ -35,6 +35,7 @@ const (
 	alone  = "mailbox, the authenticator"
 	called = "mailbox, an agent who called back, a supervisor, an hour, a spoken code that an agent confirms"
 	twice  = "mailbox, an agent who called back, a supervisor, a day, a spoken code that an agent confirms"
+	anew   = " who removes the account and invites a new one, with another mailbox"
 )
 
 // losses are those of the shop.
@@ -55,7 +56,16 @@ var losses = []loss{
 	{who: "owner", lost: []authn.Kind{authn.Password}, way: "mailbox, the authenticator, two other owners who called back", by: []string{"owner2", "owner3"}},
 	{who: "owner", lost: []authn.Kind{authn.TOTP}, way: "mailbox, the password, two other owners who called back", by: []string{"owner2", "owner3"}},
 	{who: "owner", lost: []authn.Kind{authn.Password, authn.TOTP}, way: "mailbox, two other owners who called back, a day", by: []string{"owner2", "owner3"}},
+	// The mailbox is gone as well, and nothing that is left can be mailed to: the account has no way back, so the person gets another one.
+	{who: "member", lost: bereft, way: "an administrator" + anew, by: []string{"admin"}},
+	{who: "admin", lost: bereft, way: "the other administrator" + anew, by: []string{"admin2"}},
+	{who: "only", lost: bereft, way: "a supervisor" + anew, by: []string{"supervisor"}},
+	{who: "agent", lost: bereft, way: "an owner" + anew, by: []string{"owner"}},
+	{who: "owner", lost: bereft, way: "another owner" + anew, by: []string{"owner2"}},
 }
+
+// bereft is everything, and the mailbox too.
+var bereft = []authn.Kind{authn.Password, authn.TOTP, authn.Mail}
 
 // home is a realm with somebody of every audience.
 type home struct {
@@ -89,10 +99,22 @@ func newHome(t *testing.T, store *sqlstore.Store, text []byte) *home {
 	return h
 }
 
+// desk is a browser in which somebody who helps is signed in.
+func (h *home) desk(name string) (*walker.Client, error) {
+	c := h.Browser("192.0.2.20")
+	if err := enter(c, h.people[name].Mind); err != nil {
+		return nil, fmt.Errorf("%s signs in: %w", name, err)
+	}
+	return c, nil
+}
+
 // help is what those who help do on their pages, one after the other, until a request about somebody is approved.
 func (h *home) help(whom *rig.Somebody, lost []authn.Kind, by []string) (q helpdesk.Request, err error) {
 	for i, name := range by {
-		c := h.SignIn(h.people[name], "192.0.2.20")
+		c, err := h.desk(name)
+		if err != nil {
+			return q, err
+		}
 		staff := h.people[name].Is.Role.Staff()
 		at := "/console/people/" + whom.Is.ID + "/reset"
 		if i > 0 {
@@ -147,7 +169,10 @@ func (h *home) help(whom *rig.Somebody, lost []authn.Kind, by []string) (q helpd
 func (h *home) call(whom *rig.Somebody, code string, by []string) error {
 	for _, name := range by {
 		var live []activation.Activation
-		c := h.SignIn(h.people[name], "192.0.2.20")
+		c, err := h.desk(name)
+		if err != nil {
+			return err
+		}
 		h.Read(func(tx *sqlstore.Tx) (err error) {
 			live, err = tx.ActivationsOf(whom.Is.Realm, whom.Is.ID, 1)
 			return err
@@ -199,8 +224,77 @@ func (h *home) live(whom *rig.Somebody) (q helpdesk.Request, err error) {
 	return q, err
 }
 
+// anew is the way of who has lost the mailbox, too: a new account is invited, so that nobody is the last of their kind, and the old
+// one is removed.
+func (h *home) anew(l loss) error {
+	whom := h.people[l.who]
+	c, err := h.desk(l.by[0])
+	if err != nil {
+		return err
+	}
+	page, err := c.Get(rig.Origin + "/console/people/invite")
+	if err != nil {
+		return err
+	}
+	f, address := page.FormTo("/console/people/invite"), l.who+".new@sample.example"
+	if f == nil {
+		return fmt.Errorf("%s invites nobody: %s", l.by[0], page.Main())
+	}
+	for name, value := range map[string]string{"email": address, "name": whom.Is.Name + " again", "role": string(whom.Is.Role), "organization": whom.Is.Organization} {
+		f.Fill(name, value)
+	}
+	if page, err = c.Submit(f); err != nil || page.Status >= http.StatusBadRequest {
+		return fmt.Errorf("%s invites: %v %s", l.by[0], err, page.Main())
+	}
+	link, told := "", 0
+	for _, m := range h.Deliver() {
+		if m.To == address {
+			link = linkIn.FindString(m.Text)
+		}
+		if m.Template == "privileged-invited-console" {
+			told++
+		}
+	}
+	if told == 0 && whom.Is.Role != directory.Member {
+		return fmt.Errorf("nobody is told that %s is invited as %s", address, whom.Is.Role)
+	}
+	mind, b := h.Mind(address), h.Browser("198.51.100.73")
+	if page, err = b.Get(link); err != nil {
+		return err
+	}
+	if _, err = mind.Walk(b, page, walker.At("/account")); err != nil {
+		return err
+	}
+	if page, err = c.Get(rig.Origin + "/console/people/" + whom.Is.ID + "/delete"); err != nil {
+		return err
+	}
+	if f = page.FormTo("/delete"); f == nil {
+		return fmt.Errorf("%s removes nobody: %s", l.by[0], page.Main())
+	}
+	f.Fill("typed", whom.Is.Name)
+	f.Fill("reason", "Lost everything and the mailbox, known for years")
+	if page, err = c.Submit(f); err != nil || page.Text("error-summary") != "" {
+		return fmt.Errorf("%s removes: %v %s", l.by[0], err, page.Main())
+	}
+	if n := h.Sessions(whom); n != 0 {
+		return fmt.Errorf("%d sessions of the account of before", n)
+	}
+	h.Read(func(tx *sqlstore.Tx) error {
+		now, e := tx.PersonByAddress(whom.Is.Realm, address)
+		h.people[l.who] = &rig.Somebody{Is: now, Mind: mind, Browser: b}
+		if _, gone := tx.PersonByAddress(whom.Is.Realm, whom.Is.Address); gone == nil {
+			err = fmt.Errorf("%s is still there", whom.Is.Address)
+		}
+		return e
+	})
+	return err
+}
+
 // back walks the way from a loss to the account, as the person would, and reports where it ends otherwise.
 func (h *home) back(l loss) error {
+	if slices.Contains(l.lost, authn.Mail) {
+		return h.anew(l)
+	}
 	whom := h.people[l.who]
 	mind := h.Mind(whom.Is.Address)
 	mind.Password, mind.Secret = whom.Mind.Password, whom.Mind.Secret

@@ -24,7 +24,7 @@ var audience = map[string]string{
 func matrix() string {
 	var b strings.Builder
 	b.WriteString("# The recovery matrix\n\nWritten by the tests of `internal/rig/recoverymatrix` (`go test ./internal/rig/recoverymatrix -run Matrix -update`). How help works is in [requests.md](requests.md).\n\n")
-	b.WriteString("## What brings somebody back\n\nEach row is walked on the pages of both example realms until the person stands in their account again. Whoever helps never sees anything that signs in.\n\n")
+	b.WriteString("## What brings somebody back\n\nEach row is walked on the pages of the shop, the one example realm, until the person stands in their account again. The ways back at the wealth portal begin with a certificate: [requests.md](requests.md#the-call), [certificates.md](certificates.md). Whoever helps never sees anything that signs in.\n\n")
 	b.WriteString("| Who | Lost | What it takes |\n|---|---|---|\n")
 	for _, l := range losses {
 		way := l.way
@@ -42,12 +42,18 @@ func matrix() string {
 	for _, a := range holders {
 		fmt.Fprintf(&b, "| %s | %s |\n", a.name, a.words())
 	}
+	b.WriteString("\nAt the wealth portal as it is shipped, with its call (`realms/wealth.toml`), the same is tried by these against a member:\n\n| Whoever has | which is |\n|---|---|\n")
+	for _, a := range clients {
+		fmt.Fprintf(&b, "| %s | %s |\n", a.name, a.words())
+	}
 	b.WriteString("\nBehind the cooling-off two fooled people and the mailbox bring somebody of the staff back who lost everything, and so whoever has that mailbox: the notices\nwith their links that stop it, and the day in between, stand against that. For customers the policy asks for a spoken code as well.\n")
 	return b.String()
 }
 
 func lostWords(lost []authn.Kind) string {
 	switch {
+	case slices.Contains(lost, authn.Mail):
+		return "everything, and the mailbox"
 	case len(lost) > 1:
 		return "everything"
 	case lost[0] == authn.Password:

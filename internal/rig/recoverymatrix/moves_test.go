@@ -532,11 +532,7 @@ func (x *stage) signIn(name string) {
 	mind := x.w.minds[name]
 	mind.Now, mind.Wait = x.Clock.Now, x.Clock.Until
 	c := x.browser(name)
-	page, err := c.Get(rig.Origin + "/signin")
-	if err == nil {
-		_, err = mind.Walk(c, page, walker.At("/account"))
-	}
-	if err != nil {
+	if err := enter(c, &mind); err != nil {
 		x.T.Fatalf("%s signs in again: %v", name, err)
 	}
 	mind.Now, mind.Wait = nil, nil
