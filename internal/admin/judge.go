@@ -62,11 +62,8 @@ func demoted(tx RequestTx, p directory.Person, now time.Time) (bool, error) {
 // raised reports whether somebody and one of those who approved already invited the other, or gave them a role, lately.
 func raised(tx RequestTx, by directory.Person, approvals []helpdesk.Approval, now time.Time) (bool, error) {
 	for _, a := range approvals {
-		for whom, who := range map[string]string{by.ID: a.By, a.By: by.ID} {
-			events, err := tx.Events(audit.Query{Realm: by.Realm, Person: whom, Types: []string{"person.added", "person.role"}, Limit: lastFew})
-			if err != nil || slices.ContainsFunc(events, func(e audit.Event) bool { return e.Actor == who && now.Sub(e.At) < helpdesk.Lately }) {
-				return true, err
-			}
+		if yes, err := audit.Raised(tx, by.Realm, by.ID, a.By, now.Add(-helpdesk.Lately)); yes || err != nil {
+			return yes, err
 		}
 	}
 	return false, nil

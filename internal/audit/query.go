@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -15,6 +16,23 @@ type Query struct {
 	IDs          []string // these events only, at most 1000; missing ones are left out
 	BeforeID     string   // older than this one
 	Limit        int
+}
+
+// Trail is what Raised reads.
+type Trail interface {
+	Events(Query) ([]Event, error)
+}
+
+// Raised reports whether one of two people of a realm has invited the other, or given them a role, after a time. What takes two
+// people is nothing where one has made the other.
+func Raised(t Trail, realm, one, other string, after time.Time) (bool, error) {
+	for whom, by := range map[string]string{one: other, other: one} {
+		events, err := t.Events(Query{Realm: realm, Person: whom, Types: []string{"person.added", "person.role"}, Limit: 100})
+		if err != nil || slices.ContainsFunc(events, func(e Event) bool { return e.Actor == by && e.At.After(after) }) {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // Leaf says at which place of the tree an event stands. Hash is LeafHash of the event as it was when it was placed.

@@ -19,6 +19,7 @@ import (
 // GiveTx is what giving and ending exemptions needs of one transaction.
 type GiveTx interface {
 	Tx
+	audit.Trail
 	Organization(realm, id string) (directory.Organization, error)
 	Credentials(realm, person string) ([]authn.Credential, error)
 	People(directory.PersonFilter) ([]directory.Person, error)
@@ -175,7 +176,8 @@ func (s *Service) wake(tx GiveTx, by By, p directory.Person, e helpdesk.Exemptio
 
 // Second is the other yes: from this moment the exemption counts, for as long as was proposed.
 //
-// Errors: fault.Forbidden "second-approver" for who proposed it; fault.Conflict "exemption-over" where it is none any more,
+// Errors: fault.Forbidden "exemption-own" for who proposed it, "second-raised" where one of the two invited the other, or gave
+// them a role, lately; fault.Conflict "exemption-over" where it is none any more,
 // "person-shut"; what directory.May returns.
 func (s *Service) Second(ctx context.Context, by By, person, id string) (e helpdesk.Exemption, err error) {
 	now := s.Clock()
@@ -184,7 +186,7 @@ func (s *Service) Second(ctx context.Context, by By, person, id string) (e helpd
 		if err != nil {
 			return err
 		}
-		switch err := helpdesk.MaySecond(by.Person, p, e); {
+		switch err := maySecond(tx, by, p, e, now); {
 		case err != nil:
 			return err
 		case e.State != helpdesk.Proposed || e.Over(now):
@@ -213,6 +215,18 @@ func (s *Service) Second(ctx context.Context, by By, person, id string) (e helpd
 		return tell(tx, p, e, letterOf(by, now), "exemption-started")
 	})
 	return e, err
+}
+
+// maySecond is helpdesk.MaySecond, and what the trail says about the two (helpdesk, Q3).
+func maySecond(tx GiveTx, by By, p directory.Person, e helpdesk.Exemption, now time.Time) error {
+	if err := helpdesk.MaySecond(by.Person, p, e); err != nil {
+		return err
+	}
+	raised, err := audit.Raised(tx, p.Realm, by.Person.ID, e.By, now.Add(-helpdesk.Lately))
+	if raised && err == nil {
+		err = fault.New(fault.Forbidden, "second-raised")
+	}
+	return err
 }
 
 // End ends what is proposed or live, at once. Whoever may reset the person may do it, and the person. It fails with

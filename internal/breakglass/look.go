@@ -38,7 +38,7 @@ func (s *Service) Look(ctx context.Context, by By, id string) (c Case, err error
 		}
 		if err == nil && !e.Over(now) {
 			c.Exemption = e
-			c.MaySecond = e.State == helpdesk.Proposed && helpdesk.MaySecond(by.Person, p, e) == nil
+			c.MaySecond = e.State == helpdesk.Proposed && maySecond(tx, by, p, e, now) == nil
 			c.MayEnd = mayEnd(by.Person, p)
 			return nil
 		}

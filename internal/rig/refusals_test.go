@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"doorward/internal/audit"
 	"doorward/internal/authn"
 	"doorward/internal/breakglass"
 	"doorward/internal/directory"
@@ -85,6 +86,21 @@ func TestREQ_B65_SEC_H7_AnExemptionThatRestsOnNothing(t *testing.T) {
 
 		if e, err = propose(super, same); err != nil { // beside one that has lapsed
 			t.Fatal(err)
+		}
+		w.Write(func(tx *sqlstore.Tx) error {
+			return tx.Audit(audit.Event{
+				Realm: w.Realm.ID, At: w.Clock.Now().Add(time.Hour - helpdesk.Lately), Type: "person.role", Actor: owner.Person.ID, Person: w.supervisor.Is.ID,
+				Organization: w.supervisor.Is.Organization, Data: map[string]string{"was": "agent", "role": "supervisor"},
+			})
+		})
+		_, err = w.Exempts.Second(ctx, owner, whom, e.ID)
+		refused("seconded by who made the first a supervisor this week", err, "second-raised")
+		if c, err := w.Exempts.Look(ctx, owner, whom); err != nil || c.MaySecond {
+			t.Errorf("the page offers it: %v", err)
+		}
+		w.Clock.Advance(time.Hour)
+		if c, err := w.Exempts.Look(ctx, owner, whom); err != nil || !c.MaySecond {
+			t.Errorf("a week later the page does not offer it: %v", err)
 		}
 		if _, err = w.Exempts.Second(ctx, owner, whom, e.ID); err != nil {
 			t.Fatal(err)
