@@ -45,6 +45,7 @@ import (
 	"doorward/internal/sqlstore"
 	"doorward/internal/web"
 	"doorward/internal/web/account"
+	"doorward/internal/web/certificates"
 	"doorward/internal/web/console"
 	"doorward/internal/web/help"
 	"doorward/internal/web/parcel"
@@ -204,7 +205,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	})
 
 	h.site = web.New(web.Options{Realms: h.cache, Keys: g.ring, Clock: g.clock, Log: g.log, Dev: dev},
-		signin.Pages, account.Pages, console.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
+		signin.Pages, account.Pages, console.Pages, certificates.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
 	ways := h.ways()
 	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Miss: own.Miss, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
@@ -219,7 +220,9 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		Site: h.site, Flows: h.login, Self: own, Exempts: h.exempts, Rollouts: h.rollouts, Renewals: h.renewals,
 		Showing: &certhost.Own{Ways: ways, Desk: shown, Store: sqlstore.For[certhost.OwnTx](g.store)},
 	}).Mount(h.mux)
-	(&console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels, Enrolments: h.enrols}).Mount(h.mux)
+	desk := &console.Door{Site: h.site, Auth: h.login, People: h.people, Requests: h.requests, Roster: h.roster, Calls: h.calls, Rollouts: h.rollouts, Exempts: h.exempts, Parcels: h.parcels, Enrolments: h.enrols}
+	desk.Mount(h.mux)
+	(&certificates.Door{Site: h.site, Auth: h.login, Parcels: h.parcels, Frame: desk.Frame}).Mount(h.mux)
 	(&repository.Door{Site: h.site, Authorities: h.certs, Clock: g.clock}).Mount(h.mux)
 	(&parcel.Door{Site: h.site, Parcels: h.parcels}).Mount(h.mux)
 	help.New(h.site).Mount(h.mux)

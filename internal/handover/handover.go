@@ -61,7 +61,10 @@ type Tx interface {
 	Authority(realm, id string) (pki.Authority, error)
 	Certificate(realm, id string) (pki.Certificate, error)
 	CertificatesOf(realm, person string, limit int) ([]pki.Certificate, error)
+	CertificatesIn(pki.Selection) ([]pki.Certificate, error)
+	CountCertificates(pki.Selection) (pki.Tally, error)
 	Person(realm, id string) (directory.Person, error)
+	Organization(realm, id string) (directory.Organization, error)
 	UpdatePerson(directory.Person) error
 	AddParcel(keyfile.Parcel) error
 	Parcel(realm, id string) (keyfile.Parcel, error)

@@ -183,7 +183,7 @@ func (w *town) values(t *testing.T) []map[string]string {
 		out = nil
 		for _, p := range []directory.Person{w.adminB.Is, w.memberB.Is, w.invitedB} {
 			v := map[string]string{
-				"person": p.ID, "organization": p.Organization, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "certificate": w.certificatesB[p.ID], "enrolment": "enrolment-" + p.ID, "link": "none", "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "ticket": "none", "purpose": "set-up",
+				"person": p.ID, "organization": p.Organization, "request": w.requestsB[p.ID], "call": w.callsB[p.ID], "certificate": w.certificatesB[p.ID], "enrolment": "enrolment-" + p.ID, "link": "none", "credential": "none", "session": "none", "client": "store", "flow": "none", "token": "none", "ticket": "none", "purpose": "set-up", "set": "made",
 				"name": "none", "outcome": "allowed", "authority": "none", "part": "1", "query": "none", "platform": "ios", "room": "signin", "page": "none", "sample": "none", "topic": "none", "guide": "none", "app": "microsoft", "slug": "none", "receipt": "none", "store": "ios", "number": "1",
 			}
 			creds, err := tx.Credentials(p.Realm, p.ID)

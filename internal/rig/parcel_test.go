@@ -272,6 +272,13 @@ func TestREQ_A16_A56_StaffResendHoldReplaceAndRevoke(t *testing.T) {
 		if p.Status != http.StatusOK || len(all) != 2 || all[0].Device != old.Device || all[0].Replaces != old.ID || all[1].State != pki.Revoked || all[1].Reason != pki.Superseded {
 			t.Fatalf("replaced: %d %+v", p.Status, all)
 		}
+		c.Read(func(tx *sqlstore.Tx) error {
+			left, err := tx.ParcelOf(c.Realm.ID, old.ID)
+			if err == nil && (len(left.File)+len(left.Password) != 0 || left.State != keyfile.Ended) {
+				t.Errorf("what was replaced keeps a file of %d bytes and a password of %d, and is %s", len(left.File), len(left.Password), left.State)
+			}
+			return err
+		})
 		if d := c.get(phone, second); d.Status != http.StatusGone || !strings.Contains(d.Main(), "not there any more") {
 			t.Errorf("the link of what was replaced: %d", d.Status)
 		}

@@ -46,6 +46,7 @@ import (
 	"doorward/internal/testdb"
 	"doorward/internal/web"
 	"doorward/internal/web/account"
+	"doorward/internal/web/certificates"
 	"doorward/internal/web/console"
 	"doorward/internal/web/help"
 	"doorward/internal/web/parcel"
@@ -234,7 +235,7 @@ func (r *Rig) fetch(ctx context.Context, uri string) ([]byte, time.Duration, err
 func (r *Rig) Doors(auth Auth) http.Handler {
 	site := web.New(web.Options{
 		Realms: r.Realms, Keys: testdb.Ring(), Clock: r.Clock.Now, Log: r.logger(),
-	}, signin.Pages, account.Pages, console.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
+	}, signin.Pages, account.Pages, console.Pages, certificates.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	mux := http.NewServeMux()
 	site.Mount(mux)
 	ways := &certhost.Service{
@@ -258,7 +259,9 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 	(&account.Door{Site: site, Flows: auth, Self: self, Exempts: r.Exempts, Rollouts: r.Rollouts, Renewals: r.Renewals, Showing: &certhost.Own{
 		Ways: ways, Desk: r.shown, Store: sqlstore.For[certhost.OwnTx](r.Store),
 	}}).Mount(mux)
-	(&console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels, Enrolments: r.Enrols}).Mount(mux)
+	desk := &console.Door{Site: site, Auth: auth, People: r.People, Requests: r.Requests, Roster: r.Roster, Calls: r.Calls, Rollouts: r.Rollouts, Exempts: r.Exempts, Parcels: r.Parcels, Enrolments: r.Enrols}
+	desk.Mount(mux)
+	(&certificates.Door{Site: site, Auth: auth, Parcels: r.Parcels, Frame: desk.Frame}).Mount(mux)
 	return r.Guard.Handler(site.Handler(mux))
 }
 

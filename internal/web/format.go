@@ -60,6 +60,11 @@ func (v *Visit) Date(t time.Time) string {
 	return dayMonth(v.Lang, t) + " " + strconv.Itoa(t.Year())
 }
 
+// MonthOf is the month of a moment where that moment says it is: "November 2026".
+func (v *Visit) MonthOf(t time.Time) string {
+	return months[v.Lang][t.Month()-1] + " " + strconv.Itoa(t.Year())
+}
+
 // Clock is the time of day, "09:41".
 func (v *Visit) Clock(t time.Time) string { return t.In(v.Zone).Format("15:04") }
 

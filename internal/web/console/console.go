@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"doorward/internal/admin"
+	"doorward/internal/authn"
 	"doorward/internal/breakglass"
 	"doorward/internal/calls"
 	"doorward/internal/directory"
@@ -133,6 +134,14 @@ func (d *Door) home(w http.ResponseWriter, r *http.Request, _ login.By) error {
 	return web.Redirect(w, r, "/console/people")
 }
 
+// certificatesPath is where web/certificates counts them.
+const certificatesPath = "/console/certificates"
+
+// Frame is the frame of a page of the console in another room.
+func (d *Door) Frame(r *http.Request, by login.By, current string) (web.View, error) {
+	return d.view(r, by, current)
+}
+
 // view is the frame of a console page. Its navigation says how many requests wait.
 func (d *Door) view(r *http.Request, by login.By, current string) (web.View, error) {
 	v := web.From(r)
@@ -146,6 +155,9 @@ func (d *Door) view(r *http.Request, by login.By, current string) (web.View, err
 	}
 	given, err := d.Exempts.Live(r.Context(), exemptBy(by))
 	out := shape(by.Person.Name, v.T("console.role."+string(by.Person.Role))+" · "+by.Organization.Name, current, waiting)
+	if by.Realm.Policies.Asks(authn.Cert) || current == certificatesPath {
+		out.Nav = slices.Insert(out.Nav, len(out.Nav)-1, web.NavItem{Href: certificatesPath, Label: "console.nav.certificates", Icon: "certificate", Current: current == certificatesPath})
+	}
 	if len(by.Realm.Rollouts) > 0 {
 		out.Nav = slices.Insert(out.Nav, len(out.Nav)-1, web.NavItem{Href: "/console/rollouts", Label: "console.nav.rollouts", Icon: "shield", Current: current == "/console/rollouts"})
 	}

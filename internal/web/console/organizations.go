@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"doorward/internal/admin"
+	"doorward/internal/authn"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
 	"doorward/internal/login"
@@ -105,13 +106,14 @@ func (p OrganizationPage) Pill() Pill { return standing(&p.View, p.One) }
 // OrganizationPage is one customer.
 type OrganizationPage struct {
 	web.View
-	One      roster.Customer
-	MayStand bool
-	History  []web.Happening
+	One       roster.Customer
+	MayStand  bool
+	Certified bool // certificates are asked for in the realm
+	History   []web.Happening
 }
 
 var organizationPage = web.Define(Pages, "organization", web.Console,
-	web.Sample("two administrators", OrganizationPage{View: sampleOrganizationsView, One: sampleCustomers[0], MayStand: true, History: sampleTimeline[:1]}),
+	web.Sample("two administrators", OrganizationPage{View: sampleOrganizationsView, One: sampleCustomers[0], MayStand: true, Certified: true, History: sampleTimeline[:1]}),
 	web.Sample("one administrator", OrganizationPage{View: sampleOrganizationsView, One: sampleCustomers[1]}),
 	web.Sample("no administrator", OrganizationPage{View: sampleOrganizationsView, One: sampleCustomers[2], MayStand: true}),
 	web.Sample("disabled", OrganizationPage{View: sampleOrganizationsView, One: sampleCustomers[3], MayStand: true}))
@@ -131,7 +133,7 @@ func (d *Door) organization(w http.ResponseWriter, r *http.Request, by login.By)
 	if err != nil {
 		return err
 	}
-	p := OrganizationPage{View: frame, One: one, MayStand: directory.MayStand(by.Person)}
+	p := OrganizationPage{View: frame, One: one, MayStand: directory.MayStand(by.Person), Certified: by.Realm.Policies.Asks(authn.Cert)}
 	for _, e := range one.Timeline {
 		p.History = append(p.History, web.HappeningOf(e, ""))
 	}
