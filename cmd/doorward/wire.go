@@ -188,7 +188,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 	h.certs = g.certificateAuthorities(h.cache)
 	h.certs.Epoch, h.certs.Count = g.store.Epoch, h.metrics.Count
 	h.watch()
-	h.renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](g.store), Issuer: h.certs, Ring: g.ring, Clock: g.clock, Count: h.metrics.Count}
+	h.renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](g.store), Flows: h.login, Issuer: h.certs, Ring: g.ring, Clock: g.clock, Count: h.metrics.Count}
 	h.parcels = &handover.Service{Store: sqlstore.For[handover.Tx](g.store), Issuer: h.certs, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count}
 	h.enrols = &enrolment.Service{
 		Store: sqlstore.For[enrolment.Tx](g.store), Issuer: h.certs, Desk: shown, Ring: g.ring, Realms: h.cache, Clock: g.clock, Count: h.metrics.Count,
@@ -208,7 +208,7 @@ func build(ctx context.Context, g *ground, dev bool) (_ *house, err error) {
 		signin.Pages, account.Pages, console.Pages, certificates.Pages, parcel.Pages, help.Pages, requests.Pages, oidc.Pages, forwardauth.Pages)
 	h.site.Mount(h.mux)
 	ways := h.ways()
-	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Miss: own.Miss, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways})
+	in := signin.New(signin.Options{Logins: h.login, Alone: h.requests.Alone, Miss: own.Miss, Landing: h.landing, Expected: h.provider.Expected, Certificates: ways, Renewals: h.renewals})
 	in.Mount(h.site, h.mux)
 	in.MountCertificates(h.site, h.shown)
 	(&est.Door{Site: h.site, Enrolments: h.enrols}).Mount(h.shown)

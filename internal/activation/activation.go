@@ -70,6 +70,8 @@ type Device struct {
 	Name        string   `json:"name,omitempty"`
 	Words       string   `json:"words,omitempty"` // of the certificate's fingerprint, to be compared by voice
 	Certificate string   `json:"certificate,omitempty"`
+	New         string   `json:"new,omitempty"`     // name of the device that gets a new certificate behind this call, empty for none
+	Was         string   `json:"was,omitempty"`     // how the one before stands: pki.Expired, Suspended or Revoked, or Active where it is accepted again
 	Issuers     []string `json:"issuers,omitempty"` // ids of everybody who had a hand in issuing it
 }
 

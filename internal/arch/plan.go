@@ -142,7 +142,7 @@ var Plan = map[string]Room{
 	}},
 	"internal/web/signin": {doors, []string{
 		"internal/activation", "internal/authn", "internal/authn/devicecert", "internal/authn/password", "internal/authn/recovery", "internal/authn/totp", "internal/directory", "internal/fault",
-		"internal/helpdesk", "internal/login", "internal/secret", "internal/selfservice", "internal/web",
+		"internal/helpdesk", "internal/keyfile", "internal/login", "internal/pki", "internal/renewal", "internal/secret", "internal/selfservice", "internal/web",
 	}},
 
 	"internal/hsm":    {outside, nil},

@@ -1,6 +1,9 @@
 package authn
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // CredentialState says whether a credential can be shown. Suspended ones are still held: losing sight of a factor must
 // never make another, weaker way count.
@@ -62,6 +65,10 @@ type Goal struct {
 
 // Admit reports whether the goal is to be let in.
 func (g Goal) Admit() bool { return g.Bind == "" }
+
+// Anew is the goal of who has no certificate that lives, and shows what remains (REQ A54). It begins with a password: whoever
+// has a living certificate is nobody there, so nobody is guessed at who would be asked for it first (REQ A31).
+var Anew = Goal{Bind: Cert, Way: ByReplace}
 
 // FlowState says whether a flow still takes evidence.
 type FlowState string
@@ -141,6 +148,11 @@ type OneTime struct {
 	Expires time.Time
 	Used    time.Time // zero: not used
 	Voided  time.Time // zero: not voided
+}
+
+// Lasting leaves out what has run out.
+func Lasting(all []Credential, now time.Time) []Credential {
+	return slices.DeleteFunc(all, func(c Credential) bool { return !c.Expires.IsZero() && !now.Before(c.Expires) })
 }
 
 // Holdings is what the engine knows of credentials: ended ones are not held.

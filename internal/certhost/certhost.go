@@ -77,7 +77,7 @@ func (s *Service) Leave(ctx context.Context, c login.Caller, flow string, try in
 	if err != nil {
 		return "", err
 	}
-	if !v.Step.Accepts(authn.ActProve, authn.Cert) {
+	if !v.Step.Accepts(authn.ActProve, authn.Cert) && !v.Step.Accepts(authn.ActBind, authn.Cert) {
 		return "", fault.New(fault.Conflict, "not-expected")
 	}
 	return s.leave(ctx, c, v.Realm, v.Flow.ID, v.Flow.Person, try)

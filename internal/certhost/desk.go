@@ -47,6 +47,11 @@ func (d *Desk) Presented(tx login.Tx, f authn.Flow, ticket string) (*authn.Prese
 	if err != nil || on.ID == "" {
 		return p, nil, err
 	}
+	if on.State == pki.Pending { // made for a flow: in any other it is as if nobody knew it
+		if made, err := d.made(tx, f, on); err != nil || !made {
+			return p, nil, err
+		}
+	}
 	credential, err := credentialOf(on)
 	return p, []authn.Credential{credential}, err
 }

@@ -24,6 +24,7 @@ type Order struct {
 	Requester     string // who asked for it
 	Approver      string // who decided, empty where the requester renews their own
 	Replaces      string // id of the certificate it renews
+	Pending       bool   // it counts nowhere until the flow that it is made for has seen it shown
 	Organization  string // whose trail the event stands in
 	By            Actor
 	// Stored adds to the commit that stores the certificate. Where it fails, nobody gets the certificate, and its row is an
@@ -77,7 +78,9 @@ func (s *Service) Issue(ctx context.Context, o Order) (pki.Certificate, error) {
 	}
 	s.done("sign")
 
-	c.SHA256, c.State = pki.Hash(c.DER), pki.Issued
+	if c.SHA256, c.State = pki.Hash(c.DER), pki.Issued; o.Pending {
+		c.State = pki.Pending
+	}
 	err = s.Store.Write(ctx, func(tx Tx) error {
 		if err := tx.UpdateCertificate(c); err != nil {
 			return err // revoked meanwhile: it is thrown away

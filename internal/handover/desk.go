@@ -31,7 +31,7 @@ const (
 // StandOf is how a certificate and its parcel stand at a moment; p is the zero Parcel for one that did not travel.
 func StandOf(c pki.Certificate, p keyfile.Parcel, now time.Time) Stand {
 	switch c.Standing(now) {
-	case pki.Revoked, pki.Reserved:
+	case pki.Revoked, pki.Reserved, pki.Pending:
 		return Gone
 	case pki.Expired:
 		return Over
@@ -103,7 +103,7 @@ func (s *Service) Look(ctx context.Context, by login.By, person string) (d Desk,
 		}
 		d.MayIssue = d.Signs && !d.Person.State.Shut() && directory.May(by.Person, directory.Certify, d.Person) == nil
 		for _, c := range all {
-			if c.State == pki.Reserved || now.After(c.NotAfter.AddDate(1, 0, 0)) {
+			if c.State == pki.Reserved || c.State == pki.Pending || now.After(c.NotAfter.AddDate(1, 0, 0)) {
 				continue
 			}
 			h, err := s.held(tx, by, d, c, now)

@@ -95,3 +95,17 @@ func PEM(certificates ...*x509.Certificate) []byte {
 	}
 	return []byte(b.String())
 }
+
+// TargetOf is the target of a browser on a system, as far as they say who they are ("Firefox", "Windows").
+func TargetOf(browser, system string) Target {
+	switch {
+	case browser == "Firefox" && system != "iOS" && system != "iPadOS":
+		return Firefox
+	case system == "iOS" || system == "iPadOS":
+		return IOS
+	}
+	if t, err := ParseTarget(strings.ToLower(system)); err == nil {
+		return t
+	}
+	return Widest
+}

@@ -1,6 +1,10 @@
 package keyfile
 
-import "time"
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
 
 // State is where a parcel stands.
 type State string
@@ -31,7 +35,7 @@ type Parcel struct {
 	Year        int    // when the certificate ends, for the file's name
 	File        []byte // sealed; empty once it was fetched, or the parcel ended
 	Password    []byte // sealed; empty once it was said, or the parcel ended
-	Link        []byte // keyed hash of the link's secret; a new link replaces it
+	Link        []byte // keyed hash of the link's secret, a new link replaces it; or FlowLink
 	Sent        int    // how many links there were
 	State       State
 	Created     time.Time
@@ -53,3 +57,22 @@ func (p Parcel) Taken() bool { return p.State == Fetched || p.State == Signed }
 
 // Open reports whether the file can be fetched at a moment.
 func (p Parcel) Open(now time.Time) bool { return p.State == Ready && now.Before(p.Until) }
+
+// Tries is how often one flow makes a file.
+const Tries = 5
+
+// FlowLink is the Link of the file that a flow makes for the nth time, counted from 0: no address leads to it, and of many
+// that are made at once the database keeps one. hash is a keyed hash (secret.Ring.Hash).
+func FlowLink(hash func(purpose, text string) []byte, flow string, n int) []byte {
+	return hash("parcel-flow", flow+" "+strconv.Itoa(n))
+}
+
+// OfFlow reports whether a flow made it.
+func (p Parcel) OfFlow(hash func(purpose, text string) []byte, flow string) bool {
+	for n := range Tries {
+		if bytes.Equal(p.Link, FlowLink(hash, flow, n)) {
+			return true
+		}
+	}
+	return false
+}

@@ -24,6 +24,10 @@ func (p *proving) bound(tx Tx) error {
 	f := &p.st.flow
 	kind := p.a.Kind
 	c := p.shown.Credential
+	if kind == authn.Cert { // it stands in a row of its own, and so does the old one
+		f.Evidence, f.Wrong = append(f.Evidence, authn.Evidence{Kind: kind, Credential: c.ID, At: p.now, Bound: true}), 0
+		return movedOn(p.s.Certificates.Confirmed(tx, Rise{Caller: p.c, Realm: p.st.realm, Person: p.st.person, Flow: *f}, c))
+	}
 	c.ID, c.Realm, c.Person, c.Kind, c.State = newID(), f.Realm, f.Person, kind, authn.Active
 	c.Created, c.Ended, c.Version = p.now, time.Time{}, 0
 	if c.Model = ""; kind != authn.Password {

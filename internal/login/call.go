@@ -73,7 +73,7 @@ func (s *Service) await(tx Tx, c Caller, st *standing, q *authn.Question) (err e
 	}))
 }
 
-// device is what an agent sees of the certificate that a flow has shown last, zero where it showed none.
+// device is what an agent sees of the certificate that a flow has shown last, or is to get; zero for none.
 func (s *Service) device(tx Tx, st standing) (activation.Device, error) {
 	shown := counted(st.flow).Evidence
 	for i := len(shown) - 1; i >= 0; i-- {
@@ -82,7 +82,10 @@ func (s *Service) device(tx Tx, st standing) (activation.Device, error) {
 			return s.Certificates.Device(tx, st.flow.Realm, shown[i].Credential)
 		}
 	}
-	return activation.Device{}, nil
+	if st.flow.Goal != authn.Anew || s.Certificates == nil {
+		return activation.Device{}, nil
+	}
+	return s.Certificates.Missing(tx, st.flow)
 }
 
 // Renew shows a new code to a flow that waits for a call; the old one is dead at once (REQ A25). Errors: fault.Expired

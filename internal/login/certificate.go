@@ -1,7 +1,6 @@
 package login
 
 import (
-	"slices"
 	"time"
 
 	"doorward/internal/activation"
@@ -21,6 +20,10 @@ type Certificates interface {
 	Used(tx Tx, realm *Realm, c authn.Credential, at time.Time) error
 	// Device is what an agent sees of a certificate that was shown in a flow that waits for a call.
 	Device(tx Tx, realm, certificate string) (activation.Device, error)
+	// Missing is what an agent sees of the certificate in whose place a flow is to get a new one.
+	Missing(tx Tx, f authn.Flow) (activation.Device, error)
+	// Confirmed makes the certificate that was made for a flow, and shown in it, one that counts; r has no session.
+	Confirmed(tx Tx, r Rise, c authn.Credential) error
 	// Risen is told of every new session in its own transaction.
 	Risen(tx Tx, r Rise) error
 }
@@ -68,11 +71,6 @@ func (p *proving) wrong(f authn.Flow) error {
 	return nil
 }
 
-// live leaves out what has run out.
-func live(all []authn.Credential, now time.Time) []authn.Credential {
-	return slices.DeleteFunc(all, func(c authn.Credential) bool { return !c.Expires.IsZero() && !now.Before(c.Expires) })
-}
-
 // first is what would be asked of a person at the beginning of a flow, by the policy that counts for them alone.
 func (s *Service) first(tx Tx, realm *Realm, p directory.Person, f authn.Flow) (authn.Step, error) {
 	org, err := tx.Organization(p.Realm, p.Organization)
@@ -94,4 +92,26 @@ func (s *Service) anybody(realm *Realm, f authn.Flow) (authn.Step, error) {
 		all = append(all, rules)
 	}
 	return authn.Anybody(f, all...), nil
+}
+
+// candidate finds whose credentials to compare while the flow has no person: the owner of the typed address. Nobody is
+// no error; the method then does the same work against nothing. Nor is anybody whose own policy names them by another kind
+// first: where members show a certificate before anything else, a stranger cannot try passwords against them (REQ A31).
+func (p *proving) candidate(tx Tx, f authn.Flow) (who string, stored []authn.Credential, err error) {
+	person, err := tx.PersonByAddress(f.Realm, f.Address)
+	if fault.Of(err, fault.NotFound) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	first, err := p.s.first(tx, p.st.realm, person, f)
+	if err != nil || !first.Accepts(authn.ActProve, p.a.Kind) {
+		return "", nil, err
+	}
+	all, err := tx.Credentials(f.Realm, person.ID)
+	if all = authn.Lasting(all, p.now); f.Goal == authn.Anew && len(ofKind(all, authn.Cert)) > 0 {
+		return "", nil, err // who holds one shows it
+	}
+	return person.ID, ofKind(all, p.a.Kind), err
 }

@@ -132,7 +132,7 @@ func (s *Service) alive(tx Tx, realm string, se session.Session, now time.Time) 
 	if err != nil {
 		return got, err
 	}
-	creds = live(creds, now)
+	creds = authn.Lasting(creds, now)
 	if !s.holds(&got, creds) {
 		return got, errSession
 	}

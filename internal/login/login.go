@@ -188,7 +188,7 @@ func (s *Service) stand(tx Tx, f authn.Flow) (standing, error) {
 		if st.creds, err = tx.Credentials(f.Realm, f.Person); err != nil {
 			return st, err
 		}
-		st.creds = live(st.creds, f.Now)
+		st.creds = authn.Lasting(st.creds, f.Now)
 		if p, err = s.enginePerson(tx, st); err != nil {
 			return st, err
 		}
@@ -346,13 +346,7 @@ func (s *Service) view(ctx context.Context, st standing) (View, error) {
 }
 
 func ofKind(all []authn.Credential, k authn.Kind) []authn.Credential {
-	var some []authn.Credential
-	for _, c := range all {
-		if c.Kind == k && c.State == authn.Active {
-			some = append(some, c)
-		}
-	}
-	return some
+	return slices.DeleteFunc(slices.Clone(all), func(c authn.Credential) bool { return c.Kind != k || c.State != authn.Active })
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

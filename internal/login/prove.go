@@ -143,25 +143,6 @@ func (p *proving) expected(step authn.Step) error {
 	return nil
 }
 
-// candidate finds whose credentials to compare while the flow has no person: the owner of the typed address. Nobody is
-// no error; the method then does the same work against nothing. Nor is anybody whose own policy names them by another kind
-// first: where members show a certificate before anything else, a stranger cannot try passwords against them (REQ A31).
-func (p *proving) candidate(tx Tx, f authn.Flow) (who string, stored []authn.Credential, err error) {
-	person, err := tx.PersonByAddress(f.Realm, f.Address)
-	if fault.Of(err, fault.NotFound) {
-		return "", nil, nil
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	first, err := p.s.first(tx, p.st.realm, person, f)
-	if err != nil || !first.Accepts(authn.ActProve, p.a.Kind) {
-		return "", nil, err
-	}
-	all, err := tx.Credentials(f.Realm, person.ID)
-	return person.ID, ofKind(live(all, p.now), p.a.Kind), err
-}
-
 // knownDevice finds the id of the caller's device when it is one of that person.
 func (s *Service) knownDevice(tx Tx, c Caller, person string) (string, error) {
 	if c.Device == "" || person == "" {

@@ -23,7 +23,8 @@ type Start struct {
 
 // Begin starts a flow and answers with its first step. With a session (Caller.Session) the person is known from it and
 // what was proven at most FreshLife ago counts; that is how a step-up, a spare and a change of factor begin. Otherwise
-// the address is kept as typed and says nothing about whether it is known.
+// the address is kept as typed and says nothing about whether it is known. A goal to bind is for who has a session; authn.Anew
+// alone begins without one.
 //
 // Errors: fault.Invalid "address-invalid", fault.Throttled "too-many-starts", fault.Expired "session-over".
 func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
@@ -45,7 +46,7 @@ func (s *Service) Begin(ctx context.Context, c Caller, in Start) (View, error) {
 		f.Evidence = carried(signed.Session.Evidence, in, now)
 	} else if f.Address, err = directory.Canonical(in.Address); err != nil {
 		return View{}, fault.New(fault.Invalid, "address-invalid").In("address").Because(err)
-	} else if !in.Goal.Admit() {
+	} else if !in.Goal.Admit() && in.Goal != authn.Anew {
 		return View{}, fault.New(fault.Forbidden, "not-expected")
 	}
 	browser, minted := s.browserOf(c)

@@ -28,9 +28,11 @@ type Tx interface {
 	SightingByBack(realm string, back []byte) (authn.Sighting, error)
 	Authorities(realm string) ([]pki.Authority, error)
 	Certificate(realm, id string) (pki.Certificate, error)
+	CertificatesOf(realm, person string, limit int) ([]pki.Certificate, error)
 	CertificateBySerial(realm, issuer, serial string) (pki.Certificate, error)
 	UseCertificate(realm, id string, at time.Time) error
 	UpdateCertificate(pki.Certificate) error
+	ConfirmCertificate(realm, id string, at time.Time) error
 	KindsEver(realm, person string) ([]authn.Kind, error)
 	AddCredential(authn.Credential) error
 	UpdateCredential(authn.Credential) error

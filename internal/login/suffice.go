@@ -32,6 +32,6 @@ func (s *Service) Suffices(ctx context.Context, signed Signed, goal authn.Goal, 
 	}); err != nil {
 		return false, err
 	}
-	p.Held = authn.Holdings(live(creds, s.Clock()))
+	p.Held = authn.Holdings(authn.Lasting(creds, s.Clock()))
 	return authn.Next(rules, p, f).Act == authn.ActAdmit, nil
 }

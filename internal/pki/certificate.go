@@ -15,10 +15,12 @@ import "time"
 type State string
 
 // The states. Reserved: its row is durable and nothing was stored that is signed; either it is being issued this moment, or
-// that was cut short, and then the row is an orphan that can only be revoked. Issued: signed and stored, never shown.
+// that was cut short, and then the row is an orphan that can only be revoked. Pending: signed and stored for one flow, which has to
+// see it shown; it is accepted nowhere else, and nobody holds it yet. Issued: signed and stored, never shown.
 // Active: it was shown by its device. Suspended: not accepted until somebody looks. Revoked: for good.
 const (
 	Reserved  State = "reserved"
+	Pending   State = "pending"
 	Issued    State = "issued"
 	Active    State = "active"
 	Suspended State = "suspended"
@@ -89,6 +91,24 @@ func (c Certificate) Standing(now time.Time) State {
 func (c Certificate) Live(now time.Time) bool {
 	s := c.Standing(now)
 	return (s == Issued || s == Active) && !now.Before(c.NotBefore)
+}
+
+// Last is the certificate that its owner used last, or else was given last, whatever became of it: of all of a person, those in the
+// making, or that were withdrawn before they were shown, left out. ok is false where there is none.
+func Last(all []Certificate) (last Certificate, ok bool) {
+	at := func(c Certificate) time.Time {
+		if c.LastUsed.After(c.Created) {
+			return c.LastUsed
+		}
+		return c.Created
+	}
+	for _, c := range all {
+		given := c.State != Reserved && c.State != Pending && (c.State != Revoked || !c.FirstUsed.IsZero())
+		if given && (!ok || at(c).After(at(last))) {
+			last, ok = c, true
+		}
+	}
+	return last, ok
 }
 
 // Class says what an authority's own certificate is for.

@@ -165,7 +165,8 @@ func (s Subject) Names(issuer *x509.Certificate) bool {
 	return false
 }
 
-// Status is what is said about one subject. A certificate that is not on record, or was never finished, is Known false.
+// Status is what is said about one subject. A certificate that is not on record, or was never finished, or waits to be
+// shown for the first time before it counts, is Known false.
 type Status struct {
 	Subject Subject
 	Known   bool
@@ -177,7 +178,7 @@ type Status struct {
 // StatusOf is the status of a row; nil is none.
 func StatusOf(s Subject, c *Certificate) Status {
 	st := Status{Subject: s}
-	if c == nil || c.State == Reserved {
+	if c == nil || c.State == Reserved || c.State == Pending {
 		return st
 	}
 	st.Known = true

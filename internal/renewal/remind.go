@@ -110,8 +110,8 @@ func (s *Service) toContact(tx Tx, realm, id string, letter func(contact) mail.M
 	return letter(to), nil
 }
 
-// Tidy revokes the certificates of a realm whose file nobody fetched in time: nobody has their key, and they would stand in
-// the way of the next renewal.
+// Tidy revokes the certificates of a realm whose file nobody fetched in time, and those that wait for a flow which is over:
+// nobody needs their key, and they would stand in the way of the next one.
 func (s *Service) Tidy(ctx context.Context, realm string) error {
 	var left []keyfile.Parcel
 	err := s.Store.Read(ctx, func(tx Tx) (err error) {
@@ -139,7 +139,7 @@ func (s *Service) giveUp(ctx context.Context, p keyfile.Parcel) error {
 		return fmt.Errorf("renewal: file of %s that nobody fetched: %w", p.Person, err)
 	}
 	err = s.Issuer.Revoke(ctx, certify.Changed{
-		Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, By: certify.System, Stored: s.emptied, Organization: organization,
+		Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, By: certify.System, Stored: s.unused, Organization: organization,
 	})
 	if err != nil {
 		return err

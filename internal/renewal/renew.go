@@ -123,6 +123,24 @@ func (s *Service) pack(tx Tx, by login.By, made pki.Certificate, key *ecdsa.Priv
 	if err != nil {
 		return err
 	}
+	if err := s.wrap(tx, made, key, target, s.Ring.Hash("parcel-link", secret.Token()), now, now.Add(FileLife)); err != nil {
+		return err
+	}
+	args := map[string]string{"certificate": made.Name, "until": made.NotAfter.UTC().Format(time.RFC3339)}
+	if err := tx.Enqueue(by.Notice(now, "certificate-renewed", args)); err != nil {
+		return err
+	}
+	if err := s.tell(tx, by, now, "certificate-renewed-console", made.Name); err != nil {
+		return err
+	}
+	return tx.Audit(by.Event(now, "certificate.renewed", "", map[string]string{
+		"name": made.Name, "certificate": made.ID, "old": old.ID, "target": string(target), "until": made.NotAfter.UTC().Format(time.DateOnly),
+	}))
+}
+
+// wrap stores the file of a new certificate for its owner, until a moment. Of those with the same link one is stored, the others
+// are fault.Exists.
+func (s *Service) wrap(tx Tx, made pki.Certificate, key *ecdsa.PrivateKey, target keyfile.Target, link []byte, now, until time.Time) error {
 	leaf, err := x509.ParseCertificate(made.DER)
 	if err != nil {
 		return fmt.Errorf("renewal: %w", err)
@@ -142,8 +160,7 @@ func (s *Service) pack(tx Tx, by login.By, made pki.Certificate, key *ecdsa.Priv
 	}
 	p := keyfile.Parcel{
 		ID: uuid.Must(uuid.NewV7()).String(), Realm: made.Realm, Certificate: made.ID, Person: made.Person, Sender: made.Person, Target: target,
-		Device: made.Name, Year: made.NotAfter.Year(), Link: s.Ring.Hash("parcel-link", secret.Token()), State: keyfile.Ready,
-		Created: now, Until: now.Add(FileLife),
+		Device: made.Name, Year: made.NotAfter.Year(), Link: link, State: keyfile.Ready, Created: now, Until: until,
 	}
 	if p.File, err = s.Ring.Seal(place(p, "file"), file); err != nil {
 		return err
@@ -151,19 +168,7 @@ func (s *Service) pack(tx Tx, by login.By, made pki.Certificate, key *ecdsa.Priv
 	if p.Password, err = s.Ring.Seal(place(p, "password"), []byte(password)); err != nil {
 		return err
 	}
-	if err := tx.AddParcel(p); err != nil {
-		return err
-	}
-	args := map[string]string{"certificate": made.Name, "until": made.NotAfter.UTC().Format(time.RFC3339)}
-	if err := tx.Enqueue(by.Notice(now, "certificate-renewed", args)); err != nil {
-		return err
-	}
-	if err := s.tell(tx, by, now, "certificate-renewed-console", made.Name); err != nil {
-		return err
-	}
-	return tx.Audit(by.Event(now, "certificate.renewed", "", map[string]string{
-		"name": made.Name, "certificate": made.ID, "old": old.ID, "target": string(target), "until": made.NotAfter.UTC().Format(time.DateOnly),
-	}))
+	return tx.AddParcel(p)
 }
 
 // Certificates are what Succeed needs of a transaction.
@@ -223,22 +228,9 @@ func (s *Service) tell(tx Tx, by login.By, now time.Time, template, device strin
 // Errors: fault.Forbidden "login-not-fresh"; fault.NotFound; fault.Expired "password-said", "parcel-ended".
 func (s *Service) Password(ctx context.Context, by login.By, id string) (password secret.Text, err error) {
 	now := s.Clock()
-	err = s.parcel(ctx, by, id, now, func(tx Tx, r Renewal, p keyfile.Parcel) error {
-		if len(p.Password) == 0 {
-			return fault.New(fault.Expired, "password-said")
-		}
-		plain, err := s.Ring.Open(place(p, "password"), p.Password)
-		if err != nil {
-			return err
-		}
-		if err := tx.SayParcel(p, now); err != nil {
-			if fault.Of(err, fault.Conflict) {
-				return fault.New(fault.Expired, "password-said")
-			}
-			return err
-		}
-		password = secret.Text(plain)
-		return tx.Audit(by.Event(now, "certificate.password-shown", "", map[string]string{"device": p.Device, "certificate": p.Certificate}))
+	err = s.parcel(ctx, by, id, now, func(tx Tx, p keyfile.Parcel) error {
+		password, err = s.say(tx, by, p, now)
+		return err
 	})
 	if err != nil {
 		return "", err
@@ -247,29 +239,32 @@ func (s *Service) Password(ctx context.Context, by login.By, id string) (passwor
 	return password, nil
 }
 
+// say takes the password out of a parcel.
+func (s *Service) say(tx Tx, by login.By, p keyfile.Parcel, now time.Time) (secret.Text, error) {
+	if len(p.Password) == 0 {
+		return "", fault.New(fault.Expired, "password-said")
+	}
+	plain, err := s.Ring.Open(place(p, "password"), p.Password)
+	if err != nil {
+		return "", err
+	}
+	if err := tx.SayParcel(p, now); err != nil {
+		if fault.Of(err, fault.Conflict) {
+			return "", fault.New(fault.Expired, "password-said")
+		}
+		return "", err
+	}
+	return secret.Text(plain), tx.Audit(by.Event(now, "certificate.password-shown", "", map[string]string{"device": p.Device, "certificate": p.Certificate}))
+}
+
 // File gives out the file of the new certificate to its owner, once, and erases it. id is the certificate that is renewed.
 //
 // Errors: fault.Forbidden "login-not-fresh"; fault.NotFound; fault.Expired "parcel-fetched", "parcel-ended".
 func (s *Service) File(ctx context.Context, by login.By, id string) (name string, file []byte, err error) {
 	now := s.Clock()
-	err = s.parcel(ctx, by, id, now, func(tx Tx, r Renewal, p keyfile.Parcel) error {
-		if p.State == keyfile.Fetched {
-			return fault.New(fault.Expired, "parcel-fetched")
-		}
-		if file, err = s.Ring.Open(place(p, "file"), p.File); err != nil {
-			return err
-		}
-		if err := tx.FetchParcel(p, now); err != nil {
-			if fault.Of(err, fault.Conflict) {
-				return fault.New(fault.Expired, "parcel-fetched")
-			}
-			return err
-		}
-		name = keyfile.Name(p.Realm, p.Year, "p12")
-		if err := tx.Audit(by.Event(now, "certificate.fetched", "", map[string]string{"device": p.Device, "certificate": p.Certificate})); err != nil {
-			return err
-		}
-		return tx.Enqueue(by.Notice(now, "certificate-fetched", map[string]string{"certificate": p.Device}))
+	err = s.parcel(ctx, by, id, now, func(tx Tx, p keyfile.Parcel) error {
+		name, file, err = s.give(tx, by, p, now)
+		return err
 	})
 	if err != nil {
 		return "", nil, err
@@ -278,8 +273,28 @@ func (s *Service) File(ctx context.Context, by login.By, id string) (name string
 	return name, file, nil
 }
 
+// give takes the file out of a parcel.
+func (s *Service) give(tx Tx, by login.By, p keyfile.Parcel, now time.Time) (name string, file []byte, err error) {
+	if p.State == keyfile.Fetched {
+		return "", nil, fault.New(fault.Expired, "parcel-fetched")
+	}
+	if file, err = s.Ring.Open(place(p, "file"), p.File); err != nil {
+		return "", nil, err
+	}
+	if err := tx.FetchParcel(p, now); err != nil {
+		if fault.Of(err, fault.Conflict) {
+			return "", nil, fault.New(fault.Expired, "parcel-fetched")
+		}
+		return "", nil, err
+	}
+	if err := tx.Audit(by.Event(now, "certificate.fetched", "", map[string]string{"device": p.Device, "certificate": p.Certificate})); err != nil {
+		return "", nil, err
+	}
+	return keyfile.Name(p.Realm, p.Year, "p12"), file, tx.Enqueue(by.Notice(now, "certificate-fetched", map[string]string{"certificate": p.Device}))
+}
+
 // parcel loads what waits for the owner of a renewed certificate, in the transaction that gives it out.
-func (s *Service) parcel(ctx context.Context, by login.By, id string, now time.Time, take func(Tx, Renewal, keyfile.Parcel) error) error {
+func (s *Service) parcel(ctx context.Context, by login.By, id string, now time.Time, take func(Tx, keyfile.Parcel) error) error {
 	if !by.Fresh(now) {
 		return fault.New(fault.Forbidden, "login-not-fresh")
 	}
@@ -298,7 +313,7 @@ func (s *Service) parcel(ctx context.Context, by login.By, id string, now time.T
 		if p.State == keyfile.Ended || p.State == keyfile.Ready && !p.Open(now) || r.New.Over() {
 			return fault.New(fault.Expired, "parcel-ended")
 		}
-		return take(tx, r, p)
+		return take(tx, p)
 	})
 }
 

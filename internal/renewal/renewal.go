@@ -9,6 +9,9 @@
 //     certhost.Desk that notes the first use, because every sign-in is one.
 //   - File and password are there once, for an hour. Nobody has the key of what was not fetched by then: it is revoked, and
 //     so nothing is left of a renewal that was given up.
+//   - Who has none that lives gets one in a sign-in that shows what remains and was confirmed by a call (REQ A54): the file is
+//     made, given out and shown in that one flow. Until it was shown there it is pending, which counts nowhere; a flow that
+//     ends before leaves nothing.
 //   - To suspend needs no fresh login, since whoever has lost something must be quick; everything that is for good does.
 package renewal
 
@@ -44,6 +47,7 @@ type Tx interface {
 	CertificatesDue(realm string, after, until time.Time, days, limit int) ([]pki.Certificate, error)
 	NoteCertificate(certificate string, days int, at time.Time) (fresh bool, err error)
 	Person(realm, id string) (directory.Person, error)
+	Flow(realm, id string) (authn.Flow, error)
 	AddParcel(keyfile.Parcel) error
 	ParcelOf(realm, certificate string) (keyfile.Parcel, error)
 	ParcelsOf(realm, person string, limit int) ([]keyfile.Parcel, error)
@@ -65,6 +69,7 @@ type Store interface {
 type Service struct {
 	Store  Store
 	Issuer *certify.Service
+	Flows  Flows // needed where people may get a certificate anew
 	Ring   *secret.Ring
 	Clock  func() time.Time
 	Count  func(metric string, labels ...string) // nil for none
@@ -115,7 +120,7 @@ func (s *Service) devices(tx Tx, by login.By) (all []Device, err error) {
 	}
 	now := s.Clock()
 	for _, c := range certificates {
-		if c.State == pki.Reserved { // never finished: nobody has it
+		if c.State == pki.Reserved || c.State == pki.Pending { // never finished: nobody has it
 			continue
 		}
 		one := Certificate{Certificate: c, Standing: c.Standing(now), Here: here(by, c.ID), Successor: successor(certificates, c.ID)}

@@ -202,7 +202,7 @@ func (r *Rig) build(realm string, epoch func() int64) {
 		},
 		Ended: renewal.EndSessions(r.Clock.Now),
 	}
-	r.Renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](store), Issuer: r.Certs, Ring: ring, Clock: r.Clock.Now}
+	r.Renewals = &renewal.Service{Store: sqlstore.For[renewal.Tx](store), Flows: r.Login, Issuer: r.Certs, Ring: ring, Clock: r.Clock.Now}
 	r.Parcels = &handover.Service{Store: sqlstore.For[handover.Tx](store), Issuer: r.Certs, Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 	r.Enrols = &enrolment.Service{Store: sqlstore.For[enrolment.Tx](store), Issuer: r.Certs, Desk: r.shown, Ring: ring, Realms: r.Realms, Clock: r.Clock.Now}
 	r.Rollouts = &rollout.Service{Store: sqlstore.For[rollout.Tx](store), Clock: r.Clock.Now}
@@ -242,7 +242,7 @@ func (r *Rig) Doors(auth Auth) http.Handler {
 		Store: sqlstore.For[certhost.Tx](r.Store), Flows: r.Login, Ring: testdb.Ring(), Realms: r.Realms, Clock: r.Clock.Now,
 	}
 	self := &selfservice.Service{Store: sqlstore.For[selfservice.Tx](r.Store), Rules: r.Login, Clock: r.Clock.Now}
-	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Miss: self.Miss, Landing: r.landing, Expected: r.Provider.Expected, Certificates: ways})
+	in := signin.New(signin.Options{Logins: r.Login, Alone: r.Requests.Alone, Miss: self.Miss, Landing: r.landing, Expected: r.Provider.Expected, Certificates: ways, Renewals: r.Renewals})
 	in.Mount(site, mux)
 	certs := http.NewServeMux()
 	in.MountCertificates(site, certs)

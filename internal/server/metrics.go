@@ -46,7 +46,7 @@ var counted = []struct {
 	{"device_grant", "Devices that asked to be connected, by how far they came: asked, wrong-code, allowed, denied, fetched.", []string{"result"}},
 	{"forward_auth_checks", "Questions of proxies about requests to guarded applications, by answer.", []string{"result"}},
 	{"certificate", "Certificates of devices by what became of them (issued, suspended, resumed, revoked), and CRLs that were made.", []string{"what"}},
-	{"certificate_renewal", "Certificates that their owners renew, by how far they came (made, said, fetched, given-up), and reminders that were written.", []string{"what"}},
+	{"certificate_renewal", "Certificates that their owners renew, by how far they came (made, anew, confirmed, said, fetched, given-up), and reminders that were written.", []string{"what"}},
 	{"enrolment", "Certificates that managed devices ask for by themselves, by what happened (offered, withdrawn, enrolled, reenrolled, again, refused).", []string{"what"}},
 	{"parcel", "Files with a certificate and its key on their way, and what staff did with certificates, by what happened (sent, fetched, said, signed, refused, lost, withdrawn, held, resumed).", []string{"event"}},
 	{"logout_delivery", "Applications told that a session ended, by whether they took it.", []string{"result"}},

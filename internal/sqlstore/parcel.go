@@ -37,6 +37,8 @@ var (
 	selectParcelOf = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND certificate = $2`)
 	selectOwnLeft  = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE realm = $1 AND contact = '' AND fetched = 0 AND until <= $2
 		AND EXISTS (SELECT 1 FROM pki_certificate c WHERE c.id = parcel.certificate AND c.state <> 'revoked') ORDER BY until LIMIT $3`)
+	selectNotShown = statement(`SELECT ` + parcelColumns + ` FROM parcel WHERE fetched > 0 AND until <= $2
+		AND certificate IN (SELECT id FROM pki_certificate WHERE realm = $1 AND state = 'pending') LIMIT $3`)
 	existsParcel = statement(`SELECT 1 FROM parcel WHERE id = $1`)
 )
 
@@ -72,9 +74,15 @@ func (t *Tx) ParcelOf(realm, certificate string) (keyfile.Parcel, error) {
 	return one(t, scanParcel, selectParcelOf, realm, certificate)
 }
 
-// OwnParcelsLeft returns those that their owner made and did not fetch in time, and whose certificate was not revoked yet.
+// OwnParcelsLeft returns those that their owner made and did not fetch in time, or did not show in time where nothing else makes
+// the certificate count, and whose certificate was not revoked yet.
 func (t *Tx) OwnParcelsLeft(realm string, now time.Time, limit int) ([]keyfile.Parcel, error) {
-	return list(t, scanParcel, selectOwnLeft, realm, millis(now), limited(limit))
+	left, err := list(t, scanParcel, selectOwnLeft, realm, millis(now), limited(limit))
+	if err != nil {
+		return nil, err
+	}
+	more, err := list(t, scanParcel, selectNotShown, realm, millis(now), limited(limit))
+	return append(left, more...), err
 }
 
 // FetchParcel says that the file was fetched, and empties it. It fails with fault.Conflict "stale" when somebody was

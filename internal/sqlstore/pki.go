@@ -23,6 +23,8 @@ var (
 	useCertificate    = statement(`UPDATE pki_certificate SET last_used = CASE WHEN last_used > $3 THEN last_used ELSE $3 END,
 		first_used = CASE WHEN first_used = 0 THEN $3 ELSE first_used END, state = 'active'
 		WHERE realm = $1 AND id = $2 AND state IN ('issued', 'active') AND not_before <= $3 AND not_after > $3 AND (ends = 0 OR ends > $3)`)
+	confirmCertificate = statement(`UPDATE pki_certificate SET state = 'active', first_used = $3, last_used = $3, version = version + 1
+		WHERE realm = $1 AND id = $2 AND state = 'pending' AND not_before <= $3 AND not_after > $3`)
 	revokeCertificates = statement(`UPDATE pki_certificate SET state = 'revoked', reason = $3, ended = $4, version = version + 1
 		WHERE authority = $2 AND realm = $1 AND state <> 'revoked'`)
 	selectCertificate         = statement(`SELECT ` + certificateColumns + ` FROM pki_certificate WHERE realm = $1 AND id = $2`)
@@ -80,6 +82,12 @@ func (t *Tx) UpdateCertificate(c pki.Certificate) error {
 // does not live is fault.Conflict "stale"; what is wrong with it says its row.
 func (t *Tx) UseCertificate(realm, id string, at time.Time) error {
 	return t.update(existsCertificate, id, useCertificate, realm, id, millis(at))
+}
+
+// ConfirmCertificate makes a pending certificate one that counts, as it is shown for the first time. One that is not pending at
+// that moment is fault.Conflict "stale".
+func (t *Tx) ConfirmCertificate(realm, id string, at time.Time) error {
+	return t.update(existsCertificate, id, confirmCertificate, realm, id, millis(at))
 }
 
 // RevokeCertificates revokes all certificates of an authority that are not, also those in the making, and says how many.

@@ -11,6 +11,8 @@
 //   - What is on record decides whether it lives: revoked, suspended, replaced and expired are each told to whoever has the
 //     key, for they have to do something different about each. A certificate that is not ours is told as that and no more.
 //   - Without a ticket of this very flow nothing was shown.
+//   - One that was made for a flow (pki.Pending) is nobody's until it was shown in that flow. It enrols there, and is foreign
+//     everywhere else, with whatever it is shown.
 package devicecert
 
 import (
@@ -37,12 +39,16 @@ const (
 	Revoked    = "certificate-revoked"   // for good
 	Suspended  = "certificate-suspended" // until somebody looks
 	Replaced   = "certificate-replaced"  // another one took its place on this device
+	NotThis    = "certificate-not-this"  // good or not, it is not the one that this flow waits for
 )
 
 // Method is the kind cert. It has no state.
 type Method struct{}
 
-var _ authn.Identifier = Method{}
+var (
+	_ authn.Identifier = Method{}
+	_ authn.Enroller   = Method{}
+)
 
 // New makes the method.
 func New() Method { return Method{} }
@@ -80,34 +86,52 @@ func (Method) Identify(a authn.Answer) (issuer, serial string, err error) {
 // under what Identify found, as JSON, or nothing. It rejects with one of the codes above; "certificate-expired" has the
 // end as Args["at"]. The sighting is spent with it.
 func (m Method) Verify(_ context.Context, f authn.Flow, stored []authn.Credential, a authn.Answer) (authn.Shown, error) {
-	if a.Presented == nil {
-		return authn.Shown{}, authn.Reject(TicketOver)
+	shown, on, err := m.judge(f, stored, a)
+	if err != nil {
+		return shown, err
 	}
-	shown := authn.Shown{
+	return shown, standing(on, f.Now)
+}
+
+// Enrol implements authn.Enroller: it judges the certificate that was made for this flow, as Verify would, with the one
+// credential in stored that the flow waits for, or nothing. Any other certificate is "certificate-not-this".
+func (m Method) Enrol(_ context.Context, f authn.Flow, stored []authn.Credential, a authn.Answer) (authn.Shown, error) {
+	shown, on, err := m.judge(f, stored, a)
+	switch {
+	case err != nil:
+		return shown, err
+	case on.State != pki.Pending || on.Person != f.Person || !f.Now.Before(on.NotAfter) || f.Now.Before(on.NotBefore):
+		return shown, authn.Reject(NotThis)
+	}
+	return shown, nil
+}
+
+// judge finds what was shown on record. The sighting is spent with it.
+func (m Method) judge(f authn.Flow, stored []authn.Credential, a authn.Answer) (shown authn.Shown, on pki.Certificate, err error) {
+	if a.Presented == nil {
+		return shown, on, authn.Reject(TicketOver)
+	}
+	shown = authn.Shown{
 		Spend:    []authn.Once{{Key: "sighting:" + a.Presented.Sighting, Expires: a.Presented.Expires.Add(time.Hour)}},
 		Replayed: authn.Reject(TicketOver),
 	}
 	issuer, serial, err := m.Identify(a)
 	if err != nil {
-		return shown, err
+		return shown, on, err
 	}
 	if len(stored) == 0 {
-		return shown, authn.Reject(Foreign)
+		return shown, on, authn.Reject(Foreign)
 	}
-	var on pki.Certificate
 	if err := json.Unmarshal(stored[0].Data, &on); err != nil {
-		return shown, fmt.Errorf("certificate %s: %w", stored[0].ID, err)
+		return shown, on, fmt.Errorf("certificate %s: %w", stored[0].ID, err)
 	}
 	if on.Realm != f.Realm || on.Issuer != issuer || on.Serial != serial || !same(on, a.Presented.Leaf) || !chains(a.Presented, f.Now) {
-		return shown, authn.Reject(Foreign)
-	}
-	if err := standing(on, f.Now); err != nil {
-		return shown, err
+		return shown, on, authn.Reject(Foreign)
 	}
 	shown.Credential = authn.Credential{
 		ID: on.ID, Realm: on.Realm, Person: on.Person, Kind: authn.Cert, State: authn.Active, Name: on.Name, Created: on.Created,
 	}
-	return shown, nil
+	return shown, on, nil
 }
 
 // same reports whether the leaf is the certificate on record, byte for byte.
@@ -162,5 +186,5 @@ func standing(on pki.Certificate, now time.Time) error {
 	case s == pki.Issued || s == pki.Active:
 		return authn.Reject(Early)
 	}
-	return authn.Reject(Foreign) // reserved: it was never finished
+	return authn.Reject(Foreign) // reserved or pending: it was never finished
 }

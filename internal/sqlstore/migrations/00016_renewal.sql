@@ -12,3 +12,6 @@ CREATE INDEX certificate_notice_sent ON certificate_notice (sent);
 
 -- For files that their owners made and nobody fetched.
 CREATE INDEX parcel_own ON parcel (realm, until) WHERE contact = '' AND fetched = 0;
+
+-- For certificates that were made in a flow and not shown in it.
+CREATE INDEX pki_certificate_pending ON pki_certificate (realm, id) WHERE state = 'pending';

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"doorward/internal/authn"
@@ -104,23 +103,9 @@ func (d *Door) checklist(r *http.Request, by login.By, of renewal.Renewal) Renew
 		p.Said, p.Fetched = true, true
 	}
 	if p.Target == "" {
-		p.Target = string(target(v.Agent))
+		p.Target = string(keyfile.TargetOf(v.Agent.Name, v.Agent.System))
 	}
 	return p
-}
-
-// target is the system that a browser runs on, as far as it says.
-func target(a web.Agent) keyfile.Target {
-	switch {
-	case a.Name == "Firefox" && a.System != "iOS" && a.System != "iPadOS":
-		return keyfile.Firefox
-	case a.System == "iOS" || a.System == "iPadOS":
-		return keyfile.IOS
-	}
-	if t, err := keyfile.ParseTarget(strings.ToLower(a.System)); err == nil {
-		return t
-	}
-	return keyfile.Widest
 }
 
 // toCertificates lets the forms of this page lead to the hosts for certificates.

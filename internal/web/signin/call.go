@@ -24,6 +24,7 @@ type CallPage struct {
 	Agent  string
 	Number string
 	Device string           // name on the certificate, empty without one
+	New    string           // name of the device that gets a new certificate behind this call, empty for none
 	Print  string           // words of its fingerprint, which an agent may ask for
 	State  activation.State // empty before a code was asked for
 	Others bool
@@ -50,6 +51,7 @@ var callPage = web.Define(Pages, "call", web.DoorWide,
 		p.State, p.Words, p.Agent = activation.Opened, "maple river", "Hana Operator"
 	})),
 	web.Sample("device", sampleCallWith(func(p *CallPage) { p.Device, p.Print = "Study laptop", "amber violin harbour lemon opera tango" })),
+	web.Sample("new certificate", sampleCallWith(func(p *CallPage) { p.New = "Study laptop" })),
 	web.Sample("matched", sampleCallWith(func(p *CallPage) {
 		p.State, p.Code, p.Words, p.Agent = activation.Matched, "", "maple river", "Hana Operator"
 	})),
@@ -60,7 +62,7 @@ var callPage = web.Define(Pages, "call", web.DoorWide,
 
 func (d *Door) showCall(w http.ResponseWriter, r *http.Request, v login.View, _ typed, err error) error {
 	a, now := v.Call, web.From(r).Now
-	p := CallPage{View: wizard(v), Flow: v.Flow.ID, State: a.State, Number: a.Number, Device: a.Device.Name, Print: a.Device.Words, Others: others(v)}
+	p := CallPage{View: wizard(v), Flow: v.Flow.ID, State: a.State, Number: a.Number, Device: a.Device.Name, New: a.Device.New, Print: a.Device.Words, Others: others(v)}
 	for _, k := range v.Step.Kinds {
 		if activation.Leads(k) {
 			p.Kind = k

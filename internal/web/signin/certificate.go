@@ -65,6 +65,7 @@ type DiagnosisPage struct {
 	Fold    string    // the part of the guides for this system, empty where it is not known
 	Call    bool      // only the help desk can help
 	Others  bool
+	Anew    bool // there is a way back without it
 }
 
 // folds are the parts of the guides (internal/web/help), by system.
@@ -102,7 +103,7 @@ func sampleDiagnosis(why, hint string, more ...func(*DiagnosisPage)) web.SampleO
 	return web.Sample(why+" "+hint, p)
 }
 
-func calls(p *DiagnosisPage) { p.Call = true }
+func calls(p *DiagnosisPage) { p.Call, p.Anew = true, true }
 
 var diagnosisPage = web.Define(Pages, "diagnosis", web.Door,
 	sampleDiagnosis(whyNone, "windows", func(p *DiagnosisPage) { p.Others = true }), sampleDiagnosis(whyNone, "macos"), sampleDiagnosis(whyNone, "ios"),
@@ -162,6 +163,9 @@ func (d *Door) fromCertificate(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return d.gone(w, r, err)
 		}
+		if v.Step.Accepts(authn.ActBind, authn.Cert) {
+			return d.fromAnew(w, r, v, seen, fault.New(fault.Rejected, "certificate-none"))
+		}
 		if !v.Step.Accepts(authn.ActProve, authn.Cert) {
 			return web.Redirect(w, r, path(v))
 		}
@@ -187,6 +191,9 @@ func (d *Door) fromCertificate(w http.ResponseWriter, r *http.Request) error {
 		web.Flash(w, r, "warn", "signin.certificate.over")
 		return web.Redirect(w, r, "/signin/"+flow)
 	}
+	if f.Kind == fault.Rejected && v.Step.Accepts(authn.ActBind, authn.Cert) {
+		return d.fromAnew(w, r, v, seen, fault.New(fault.Rejected, devicecert.NotThis))
+	}
 	if found, ok := byCode[f.Code]; ok && v.Flow.ID != "" && v.Flow.State == authn.FlowOpen {
 		p := DiagnosisPage{Why: found.why, Call: found.call}
 		if at, ok := f.Args["at"].(string); ok {
@@ -206,6 +213,7 @@ func (d *Door) diagnose(w http.ResponseWriter, r *http.Request, v login.View, se
 	toCertificates(r)
 	p.Fold = folds[web.From(r).Agent.System]
 	p.Flow, p.Address, p.Try, p.Others = v.Flow.ID, v.Flow.Address, (seen.Try+1)%directory.CertTries, others(v)
+	p.Anew = p.Why != whyOther && v.Flow.Person == "" && binds(v)
 	web.KeepAsking(w, v.Flow.Address)
 	return diagnosisPage.Show(w, r, p)
 }

@@ -32,11 +32,12 @@ func (p DonePage) SignIn() string {
 var donePage = web.Define(Pages, "done", web.Door,
 	web.Sample("password", DonePage{What: "password"}),
 	web.Sample("authenticator", DonePage{What: "totp", Signed: true}),
+	web.Sample("certificate", DonePage{What: "cert"}),
 	web.Sample("recovery codes", DonePage{What: "recovery", Signed: true}))
 
 func (d *Door) done(w http.ResponseWriter, r *http.Request) error {
 	what := r.URL.Query().Get("what")
-	if what != string(authn.Password) && what != string(authn.TOTP) && what != string(authn.Recovery) {
+	if what != string(authn.Password) && what != string(authn.TOTP) && what != string(authn.Recovery) && what != string(authn.Cert) {
 		return fault.New(fault.NotFound, "no-page")
 	}
 	return donePage.Show(w, r, DonePage{What: what, Signed: d.signed(r), To: short(r.URL.Query().Get("to"))})

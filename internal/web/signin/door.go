@@ -51,6 +51,8 @@ type Options struct {
 	Logins Logins
 	// Certificates lead to the host for certificates; needed where a realm's people have some.
 	Certificates Certificates
+	// Renewals make a certificate in a flow; needed with Certificates.
+	Renewals Renewals
 	// Landing resolves where a person goes who was let in, from the opaque id the flow was begun with: a path of this
 	// host, or the address of a relying party from the realm's own data. Without it the id names a section of the
 	// account (web.SectionPath).

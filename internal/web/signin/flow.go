@@ -9,16 +9,19 @@ import (
 	"doorward/internal/authn"
 	"doorward/internal/fault"
 	"doorward/internal/login"
+	"doorward/internal/secret"
 	"doorward/internal/web"
 )
 
-// typed is what a person handed in, to show it again. A password is never among it.
+// typed is what a person handed in, to show it again, or is to see once. A password of theirs is never among it.
 type typed struct {
 	with   string // the credential or kind picked under "try another way"
 	code   string
 	name   string
 	email  string
 	read   bool
+	Said   secret.Text // the password of a file, which is shown by this very answer; exported because fmt hides no other
+	try    int         // the host for certificates of the next try
 	topics map[string]bool
 }
 
@@ -51,6 +54,8 @@ func bindPage(k authn.Kind) stepPage {
 		return (*Door).showAuthenticator
 	case authn.Recovery:
 		return (*Door).showSheet
+	case authn.Cert:
+		return (*Door).showAnew
 	}
 	return nil
 }
