@@ -162,7 +162,7 @@ func TestREQ_A54_ACertificateThatRanOut(t *testing.T) {
 		if c := p.on(cleo, fresh); c.State != pki.Active || c.FirstUsed.IsZero() {
 			t.Errorf("it is %s", c.State)
 		}
-		if c := p.on(cleo, old); c.Standing(p.Clock.Now()) != pki.Expired {
+		if c := p.on(cleo, old); c.Standing(p.Clock.Now()) != pki.Expired || !c.Ends.IsZero() {
 			t.Errorf("the old one is %s", c.State)
 		}
 		letters := p.Deliver()
