@@ -83,7 +83,7 @@ func TestREQ_A16b_TheBrowserMakesTheKey(t *testing.T) {
 
 	b := d.browser(nil)
 	downloads := t.TempDir()
-	p := b.person(t, "en")
+	p := b.person(t, "de") // the page speaks the language of the letter's owner, and so do its errors
 	p.call("downloads", func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
 			Behavior: "allow", DownloadPath: downloads, BrowserContextID: chromedp.FromContext(p.ctx).BrowserContextID,

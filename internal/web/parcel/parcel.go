@@ -208,11 +208,15 @@ type refused struct {
 func (d *Door) certify(w http.ResponseWriter, r *http.Request) error {
 	link, request := r.PathValue("link"), []byte(r.PostFormValue("request"))
 	var out handover.Signed
+	var waiting handover.Waiting
 	var err error
 	if r.PostFormValue("arrived") == "yes" {
 		err = d.Parcels.Arrived(r.Context(), caller(r), link, request)
 	} else {
-		out, _, err = d.Parcels.Certify(r.Context(), caller(r), link, r.PostFormValue("password"), request)
+		out, waiting, err = d.Parcels.Certify(r.Context(), caller(r), link, r.PostFormValue("password"), request)
+	}
+	if waiting.Person.ID != "" { // as the page is
+		web.From(r).For(waiting.Person.Language, waiting.Person.Zone)
 	}
 	f := fault.As(err)
 	if err != nil && f == nil {
