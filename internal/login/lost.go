@@ -1,7 +1,6 @@
 package login
 
 import (
-	"slices"
 	"time"
 
 	"doorward/internal/authn"
@@ -36,7 +35,7 @@ func Lost(tx LossTx, c authn.Credential, now time.Time) (ended []string, err err
 		return nil, err
 	}
 	for _, se := range all {
-		if !slices.ContainsFunc(se.Evidence, func(e authn.Evidence) bool { return e.Credential == c.ID }) {
+		if !se.Proved(c.ID) {
 			continue
 		}
 		if _, err := tx.EndSession(se.Realm, se.Person, se.ID, "factor-suspended", now); err != nil {

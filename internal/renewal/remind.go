@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
-	"doorward/internal/authn"
 	"doorward/internal/certify"
 	"doorward/internal/directory"
 	"doorward/internal/fault"
@@ -168,7 +166,7 @@ func EndSessions(clock func() time.Time) func(certify.Tx, pki.Certificate) error
 			return err
 		}
 		for _, se := range all {
-			if !slices.ContainsFunc(se.Evidence, func(e authn.Evidence) bool { return e.Kind == authn.Cert && e.Credential == c.ID }) {
+			if !se.Proved(c.ID) {
 				continue
 			}
 			if _, err := own.EndSession(se.Realm, se.Person, se.ID, "certificate-"+string(c.State), clock()); err != nil {

@@ -162,7 +162,7 @@ func successor(all []pki.Certificate, id string) string {
 
 // here reports whether the actor's session was opened with the certificate.
 func here(by login.By, id string) bool {
-	return slices.ContainsFunc(by.Session.Evidence, func(e authn.Evidence) bool { return e.Kind == authn.Cert && e.Credential == id })
+	return by.Session.Proved(id)
 }
 
 // Opens is when a certificate can be renewed from.

@@ -136,8 +136,8 @@ func TestSEC_C6_C11_ManagedDevicesBehindTheProxiesOfTheDocumentation(t *testing.
 				"nothing":                                    {nil, nil, "No certificate was shown"},
 				"a header":                                   {nil, forged, "No certificate was shown"},
 				"a header with underscores":                  {nil, []string{"Client_Cert", claimed["HERE"], "X_Forwarded_Client_Cert", claimed["XFCC"]}, "No certificate was shown"},
-				"a header beside another certificate":        {[]tls.Certificate{plain.Cert}, forged, "not enrolled as a managed device"},
-				"a chain beside another certificate":         {[]tls.Certificate{plain.Cert}, []string{"Client-Cert-Chain", claimed["HERE"]}, "not enrolled as a managed device"},
+				"a header beside another certificate":        {[]tls.Certificate{plain.Cert}, forged, "not set up as a managed device"},
+				"a chain beside another certificate":         {[]tls.Certificate{plain.Cert}, []string{"Client-Cert-Chain", claimed["HERE"]}, "not set up as a managed device"},
 				"a stranger's, same names":                   {[]tls.Certificate{rig.NewCA(t, "Issuing CA", rig.Always).Issue(sameNames(dev))}, nil, "not one of ours"},
 				"a header beside that of a stranger":         {[]tls.Certificate{rig.NewCA(t, "Company CA").Issue(rig.Always)}, forged, "not one of ours"},
 				"its secret in place of the certificate":     {nil, []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("device:"+m.offer(g.name+" 3")))}, "No certificate was shown"},
@@ -222,7 +222,7 @@ func TestSEC_C6_WhatIsShownMustCount(t *testing.T) {
 			"same subject and serial, other key": {twin, foreign, true},
 			"of its own making":                  {rig.SelfSigned(t, func(c *x509.Certificate) { c.Subject = good.Cert.Leaf.Subject }), foreign, false},
 			"of somebody who is shut out":        {of.Cert, "withdrawn", true},
-			"of a device somebody else enrolled": {moved.Cert, "not enrolled as a managed device", true},
+			"of a device somebody else enrolled": {moved.Cert, "not set up as a managed device", true},
 		}
 		before := len(m.all())
 		for name, x := range all {

@@ -442,7 +442,7 @@ func TestSEC_C6_WhatADeviceIsRefused(t *testing.T) {
 		change func(*pki.Certificate)
 		says   string
 	}{
-		"one from a file": {func(*pki.Certificate) {}, "not enrolled as a managed device"},
+		"one from a file": {func(*pki.Certificate) {}, "not set up as a managed device"},
 		"on hold":         {func(x *pki.Certificate) { x.State = pki.Suspended }, "on hold"},
 		"revoked":         {func(x *pki.Certificate) { x.State = pki.Revoked }, "revoked"},
 	} {

@@ -2,6 +2,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"doorward/internal/authn"
@@ -28,6 +29,11 @@ type Session struct {
 	Ended    time.Time
 	Why      string // message key of the reason it ended
 	Epoch    int64  // the person's session epoch when it was made; a higher one ends it
+}
+
+// Proved reports whether a credential took part in the sign-in, or in a step-up since.
+func (s Session) Proved(credential string) bool {
+	return slices.ContainsFunc(s.Evidence, func(e authn.Evidence) bool { return e.Credential == credential })
 }
 
 // Device marks a browser in which a person has signed in before: strangers' failures must not lock it out. It is no
