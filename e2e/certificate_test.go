@@ -40,10 +40,10 @@ func startDevices(t *testing.T) *devices {
 }
 
 // enter invites somebody and walks them in with a device, as a browser without a script.
-func (d *devices) enter(name, address, device string) (*rig.Somebody, rig.Device) {
+func (d *devices) enter(name, address, device string, change ...func(*x509.Certificate)) (*rig.Somebody, rig.Device) {
 	d.T.Helper()
 	p, link := d.Invite(d.owner, directory.Member, name, address)
-	dev := d.Device(d.ca, d.of, p, device, subjectOf(device))
+	dev := d.Device(d.ca, d.of, p, device, append([]func(*x509.Certificate){subjectOf(device)}, change...)...)
 	s := &rig.Somebody{Is: p, Mind: d.Mind(address), Browser: d.BrowserWith("192.0.2.10", dev.Cert)}
 	page, err := s.Browser.Get(link)
 	if err == nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -19,13 +20,14 @@ import (
 // scene is a demo in which everybody speaks one language, and what the journeys of people who need help share. A journey
 // changes what its people hold, so each has a demo of its own; the browser is one for all.
 type scene struct {
-	t    *testing.T
-	d    *demo
-	b    *browser
-	lang string
-	shop string
-	all  *sync.Map       // names of the pages that were looked at, by whichever journey
-	said map[string]bool // addresses of those who chose the language; the others of the demo read English
+	t     *testing.T
+	d     *demo
+	b     *browser
+	lang  string
+	shop  string          // address of the realm
+	realm string          // which; the shop where nothing is said
+	all   *sync.Map       // names of the pages that were looked at, by whichever journey
+	said  map[string]bool // addresses of those who chose the language; the others of the demo read English
 }
 
 // stages are the demos of a run, and a browser that trusts them all.
@@ -164,8 +166,10 @@ func (l letter) to(t testing.TB, path string) string {
 	return ""
 }
 
-// person is somebody of the shop.
-func (s *scene) person(role string) person { return s.d.person(s.t, "shop", role, "active") }
+// person is somebody of the realm.
+func (s *scene) person(role string) person {
+	return s.d.person(s.t, cmp.Or(s.realm, "shop"), role, "active")
+}
 
 // comes is somebody at a browser of their own, on a day before anything was lost: they sign in and make the pages speak
 // their language.

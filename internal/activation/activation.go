@@ -26,6 +26,8 @@
 package activation
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -165,6 +167,13 @@ func Hash(ring *secret.Ring, realm, code string) []byte {
 // Matches compares a code in constant time.
 func (a Activation) Matches(ring *secret.Ring, code string) bool {
 	return secret.Equal(string(Hash(ring, a.Realm, code)), string(a.Hash))
+}
+
+// Mark stands for what a waiting page shows of a call: it changes whenever the page does, and tells nothing of it. It is part of
+// an address.
+func (a Activation) Mark() string {
+	sum := sha256.Sum256([]byte(string(a.State) + " " + a.ID + " " + a.Words))
+	return hex.EncodeToString(sum[:8])
 }
 
 // MayConfirm reports whether somebody may open, compare and confirm (V6): nil; what directory.May returns;

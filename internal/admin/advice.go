@@ -20,6 +20,7 @@ const (
 	AdviceEnable   Advice = "enable"   // disabled: enable, if they should get in
 	AdviceAddress  Advice = "address"  // mails come back: nothing that is sent arrives
 	AdviceResend   Advice = "resend"   // never here: the invitation is what helps
+	AdviceCall     Advice = "call"     // never here and not invited: a certificate and a call are the way in
 	AdviceRequest  Advice = "request"  // being helped already: go on there
 	AdviceFactor   Advice = "factor"   // no second factor that counts: a new set-up
 	AdviceWait     Advice = "wait"     // too many attempts: a pause, nothing is broken
@@ -41,6 +42,8 @@ func (d Detail) Advise(now time.Time) Advice {
 		return AdviceEnable
 	case d.Bounced:
 		return AdviceAddress
+	case !d.EverActive() && d.Called:
+		return AdviceCall
 	case !d.EverActive():
 		return AdviceResend
 	case d.Live.ID != "":

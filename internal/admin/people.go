@@ -217,6 +217,7 @@ type Detail struct {
 	Steps       []Step
 	Timeline    []audit.Event
 	Mails       []mail.Message
+	Called      bool          // they are not invited: a certificate and a call are their way in
 	Invitation  authn.OneTime // the newest, zero when there is none
 	MayInvite   bool
 	MayWithdraw bool
@@ -250,7 +251,11 @@ func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, er
 	if !directory.MayListAll(by.Person) && by.Person.Role != directory.Administrator {
 		return d, fault.New(fault.NotFound, "not-found")
 	}
-	err := s.Store.Read(ctx, func(tx PeopleTx) error {
+	realm, err := s.Realms.Realm(by.Person.Realm)
+	if err != nil {
+		return d, err
+	}
+	err = s.Store.Read(ctx, func(tx PeopleTx) error {
 		d = Detail{}
 		p, err := s.whom(tx, by, directory.See, id)
 		if err != nil {
@@ -280,7 +285,8 @@ func (s *People) Person(ctx context.Context, by login.By, id string) (Detail, er
 		if d.Timeline, err = tx.Events(audit.Query{Realm: p.Realm, Person: p.ID, Limit: 40}); err != nil {
 			return err
 		}
-		d.Steps = steps(p, d.Timeline)
+		d.Called = !realm.Invites(p.Role)
+		d.Steps = steps(p, d.Timeline, d.Called)
 		if d.Mails, err = tx.Mails(p.Realm, p.ID, 5); err != nil {
 			return err
 		}
@@ -349,14 +355,16 @@ func (s *People) standing(tx PeopleTx, by login.By, p directory.Person, d *Detai
 }
 
 // steps reads the times of the stages from the timeline (newest first).
-func steps(p directory.Person, timeline []audit.Event) []Step {
+func steps(p directory.Person, timeline []audit.Event, called bool) (out []Step) {
 	at := map[directory.Stage]time.Time{}
 	for _, e := range timeline {
 		switch {
-		case e.Type == "invitation.sent" || e.Type == "invitation.resent":
-			if at[directory.StageInvited].IsZero() {
-				at[directory.StageInvited] = e.At
-			}
+		case (e.Type == "invitation.sent" || e.Type == "invitation.resent") && at[directory.StageInvited].IsZero():
+			at[directory.StageInvited] = e.At
+		case e.Type == "certificate.issued":
+			at[directory.StageCertificate] = e.At
+		case e.Type == "activation.confirmed":
+			at[directory.StageCall] = e.At
 		case e.Type == "credential.enrolled" && e.Data["kind"] == string(authn.Password):
 			at[directory.StagePassword] = e.At
 		case e.Type == "credential.enrolled":
@@ -370,11 +378,7 @@ func steps(p directory.Person, timeline []audit.Event) []Step {
 		}
 	}
 	at[directory.StageActive] = p.FirstActive
-	var out []Step
-	for _, st := range []directory.Stage{
-		directory.StageInvited, directory.StagePassword, directory.StageFactor, directory.StageFirstLogin,
-		directory.StageTerms, directory.StagePreferences, directory.StageActive,
-	} {
+	for _, st := range directory.WayIn(called) {
 		out = append(out, Step{Stage: st, At: at[st]})
 	}
 	return out

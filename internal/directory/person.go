@@ -42,6 +42,8 @@ type Stage string
 // Stages in order.
 const (
 	StageInvited     Stage = "invited"
+	StageCertificate Stage = "certificate" // of who is not invited: a certificate was issued
+	StageCall        Stage = "call"        // and a call confirmed it
 	StagePassword    Stage = "password"
 	StageFactor      Stage = "factor"
 	StageFirstLogin  Stage = "first_login"
@@ -49,6 +51,14 @@ const (
 	StagePreferences Stage = "preferences"
 	StageActive      Stage = "active"
 )
+
+// WayIn are the stages that somebody goes through: invited, or called, who comes in with a certificate and a call.
+func WayIn(called bool) []Stage {
+	if called {
+		return []Stage{StageCertificate, StageCall, StageFactor, StagePassword, StageTerms, StageActive}
+	}
+	return []Stage{StageInvited, StagePassword, StageFactor, StageFirstLogin, StageTerms, StagePreferences, StageActive}
+}
 
 // Person is a member, an administrator or staff. Address is canonical (see Canonical) and unique in the realm.
 type Person struct {

@@ -130,7 +130,7 @@ func (s *Service) Awaits(ctx context.Context, c Caller, id string) (mark string,
 		}
 		st, err := s.stand(tx, f)
 		if mark = ""; err == nil && st.step.Act == authn.ActProve && slices.ContainsFunc(st.step.Kinds, activation.Leads) {
-			mark = string(st.call.State) + " " + st.call.ID + " " + st.call.Words
+			mark = st.call.Mark()
 		}
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -465,5 +466,16 @@ func TestREQ_A29_TheWaitingPageMovesOnByItself(t *testing.T) {
 	told, err := io.ReadAll(stream.Body) // it ends with what it has to say
 	if err != nil || !strings.Contains(string(told), "event: reload") {
 		t.Errorf("the stream says %q: %v", told, err)
+	}
+	// What happened before the page had its stream, or while the browser opens the next one, is said at once.
+	own := regexp.MustCompile(`data-events="([^"]+)"`).FindSubmatch(page.Body)
+	if own == nil {
+		t.Fatal("the page names no stream")
+	}
+	late, err := c.Get(Origin + string(own[1]))
+	v.must(err)
+	defer late.Body.Close()
+	if told, err := io.ReadAll(late.Body); err != nil || !strings.Contains(string(told), "event: reload") {
+		t.Errorf("a stream that begins late says %q: %v", told, err)
 	}
 }

@@ -230,6 +230,15 @@ func TestREQ_A1_A24_A26_A27_A29_A31_SEC_A3_TheFirstSignInOfAClient(t *testing.T)
 		want(t, "confirm", p.confirm(p.luca, a), "ok")
 		page = p.again(b, page)
 		want(t, "behind the call", asks(page), "cert")
+		seen, err := p.People.Person(ctx, p.as(p.luca), cleo.Is.ID)
+		p.must(err)
+		reached := []string{string(seen.Advise(p.Clock.Now()))}
+		for _, step := range seen.Steps {
+			if !step.At.IsZero() {
+				reached = append(reached, string(step.Stage))
+			}
+		}
+		want(t, "what the desk reads: nobody was invited here", strings.Join(reached, " "), "call certificate call")
 		if held := p.Holds(cleo); strings.Contains(held, "totp") || strings.Contains(held, "password") {
 			t.Errorf("bound already: %s", held)
 		}

@@ -15,6 +15,21 @@ type Agent struct {
 	InApp   string // the application whose built-in browser this is, empty for a real browser (REQ A42)
 }
 
+// folds are the parts of the guides to certificates (internal/web/help), by system and by what a file was made for.
+var folds = map[string]string{
+	"Windows": "#windows", "macOS": "#macos", "Linux": "#linux", "ChromeOS": "#linux", "Android": "#android", "iOS": "#ios", "iPadOS": "#ios",
+	"windows": "#windows", "macos": "#macos", "linux": "#linux", "android": "#android", "ios": "#ios",
+}
+
+// Fold is the part of the guides for what a file was made for; where that is a browser, or nothing, for the system of this
+// browser. It is the end of an address, empty where the system is not known.
+func (a Agent) Fold(target string) string {
+	if fold := folds[target]; fold != "" {
+		return fold
+	}
+	return folds[a.System]
+}
+
 // inApps are marks of browsers inside applications: they keep no certificates, passkeys or extensions.
 var inApps = []struct{ mark, name string }{
 	{"FBAN/", "Facebook"}, {"FBAV/", "Facebook"}, {"Instagram", "Instagram"}, {"LinkedInApp", "LinkedIn"},

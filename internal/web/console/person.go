@@ -46,6 +46,7 @@ type PersonPage struct {
 	Expires     time.Time // of the open invitation; zero: none
 	MayInvite   bool
 	MayWithdraw bool
+	Called      bool // not invited: a certificate and a call are their way in
 	MayHistory  bool
 
 	State      directory.PersonState
@@ -82,6 +83,8 @@ var personPage = web.Define(Pages, "person", web.Console,
 		State: directory.Invited, Advice: admin.AdviceResend,
 		Mails:   []mail.Message{{ID: "1", Template: "invitation", State: mail.Sent, Created: sampleTime, Done: sampleTime}, {ID: "2", Template: "invitation", State: mail.Failed, Created: sampleTime, LastError: "550 no such mailbox"}},
 		History: []web.Happening{{ID: "1", Type: "invitation.sent", By: "Clara Placeholder", At: sampleTime, Icon: "mail"}}}),
+	web.Sample("waits for the first sign-in", PersonPage{View: sampleView, Row: sampleRows[1], Language: "Deutsch", Called: true, MayWithdraw: true, MayHistory: true, Advice: admin.AdviceCall, MayIssue: true,
+		Steps: []admin.Step{{Stage: directory.StageCertificate, At: sampleTime}, {Stage: directory.StageCall}, {Stage: directory.StageFactor}, {Stage: directory.StagePassword}, {Stage: directory.StageTerms}, {Stage: directory.StageActive}}}),
 	web.Sample("active", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true,
 		State: directory.Active, Held: sampleHeld, Sessions: 2, Advice: admin.AdviceCodes, MayReset: true, MayDisable: true, MayEnd: true, MaySuspend: true, MayEdit: true, MayDelete: true, MayRole: true, MayIssue: true, Certificates: []handover.Held{sampleHeldCert, sampleStand(handover.InUse, nil).Held}, Phone: "+41445550142", PhoneSince: sampleTime.AddDate(0, 0, -2), Zone: "Europe/Lisbon", Contact: "Hana Operator", Failures: sampleTimeline[1:2], Earlier: samplePast, History: sampleTimeline}),
 	web.Sample("no certificate yet", PersonPage{View: sampleView, Row: sampleRows[0], Language: "English", Active: true, Steps: sampleSteps, MayHistory: true, State: directory.Active, Held: sampleHeld, MayIssue: true}),
@@ -118,7 +121,7 @@ func (d *Door) person(w http.ResponseWriter, r *http.Request, by login.By) error
 	}
 	p := PersonPage{
 		View: frame, Row: row(one.Listed), Language: v.LanguageName(one.Language), Steps: one.Steps,
-		Active: one.EverActive(), Mails: one.Mails, MayInvite: one.MayInvite, MayWithdraw: one.MayWithdraw, MayHistory: one.MayHistory,
+		Active: one.EverActive(), Mails: one.Mails, Called: one.Called, MayInvite: one.MayInvite, MayWithdraw: one.MayWithdraw, MayHistory: one.MayHistory,
 		State: one.State, Held: holdings(one.Held), Sessions: one.Sessions, Live: one.Live, Earlier: one.Earlier,
 		MayReset: one.MayReset, MayDisable: one.MayDisable, MayEnd: one.MayEnd, MaySuspend: suspendable(one),
 		Veiled: one.Veiled, MayEdit: one.MayEdit, MayDelete: one.MayDelete, MayRole: len(one.Roles) > 0, Phone: one.Phone, PhoneSince: one.PhoneSince, Zone: one.Zone,

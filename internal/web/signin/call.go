@@ -78,7 +78,7 @@ func (d *Door) showCall(w http.ResponseWriter, r *http.Request, v login.View, _ 
 		p.State = activation.Expired
 	}
 	if a.Live(now) {
-		p.Refresh, p.Events = 5, path(v, "events")
+		p.Refresh, p.Events = 5, path(v, "events")+"?at="+a.Mark()
 	}
 	return answer(callPage, w, r, p, err)
 }
@@ -102,12 +102,16 @@ const (
 	streamLook = time.Second
 )
 
-// events moves a waiting page on (REQ A29). It collects nothing: the page that it opens does.
+// events moves a waiting page on (REQ A29). It collects nothing: the page that it opens does. Its address has the mark of what
+// the page shows: what happens before the stream is there, or between two streams, is noticed too.
 func (d *Door) events(w http.ResponseWriter, r *http.Request) error {
 	c, id := caller(r), r.PathValue("flow")
 	mark, err := d.Logins.Awaits(r.Context(), c, id)
 	if err != nil {
 		return err
+	}
+	if at := r.URL.Query().Get("at"); at != "" {
+		mark = at
 	}
 	stream, err := web.NewEvents(w)
 	if err != nil {

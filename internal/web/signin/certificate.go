@@ -68,9 +68,6 @@ type DiagnosisPage struct {
 	Anew    bool // there is a way back without it
 }
 
-// folds are the parts of the guides (internal/web/help), by system.
-var folds = map[string]string{"Windows": "#windows", "macOS": "#macos", "Linux": "#linux", "ChromeOS": "#linux", "Android": "#android", "iOS": "#ios", "iPadOS": "#ios"}
-
 // Whys of a diagnosis that are no codes of a rejection: no certificate came, no certificate came from a browser that has
 // shown one before, every host was tried, and the certificate is somebody else's.
 const (
@@ -211,7 +208,7 @@ func (d *Door) fromCertificate(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) diagnose(w http.ResponseWriter, r *http.Request, v login.View, seen authn.Sighting, p DiagnosisPage) error {
 	known(r, v)
 	toCertificates(r)
-	p.Fold = folds[web.From(r).Agent.System]
+	p.Fold = web.From(r).Agent.Fold("")
 	p.Flow, p.Address, p.Try, p.Others = v.Flow.ID, v.Flow.Address, (seen.Try+1)%directory.CertTries, others(v)
 	p.Anew = p.Why != whyOther && v.Flow.Person == "" && binds(v)
 	web.KeepAsking(w, v.Flow.Address)
