@@ -42,7 +42,7 @@ var Plan = map[string]Room{
 	"internal/directory":  {nouns, []string{"internal/fault", "internal/tomlfile"}},
 	"internal/helpdesk":   {nouns, []string{"internal/authn", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/job":        {nouns, nil},
-	"internal/keyfile":    {nouns, []string{"internal/fault"}},
+	"internal/keyfile":    {nouns, []string{"internal/fault", "internal/secret"}},
 	"internal/limit":      {nouns, []string{"internal/audit", "internal/fault"}},
 	"internal/mail":       {nouns, []string{"internal/audit", "internal/directory", "internal/fault", "internal/secret"}},
 	"internal/pki":        {nouns, []string{"internal/fault"}},

@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,6 +47,16 @@ type Tx interface {
 
 	Audit(audit.Event) error
 	Bump()
+}
+
+// Within lets the commit of a certificate carry what its caller stores with it: the store's transaction is both. T is what the
+// caller needs of one.
+func Within[T any](tx Tx, do func(T) error) error {
+	own, ok := tx.(T)
+	if !ok {
+		return fmt.Errorf("certify: a transaction of %T is none of its caller", tx)
+	}
+	return do(own)
 }
 
 // Store begins transactions.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -74,7 +73,7 @@ func (s *Service) Enrol(ctx context.Context, c login.Caller, word string, ask As
 		Realm: e.Realm, Person: e.Person, Organization: who.Organization, Device: e.Device, Name: e.Name, Key: request.Key,
 		Requester: e.Sender, Approver: e.Sender, By: certify.Actor{ID: "anonymous", Network: c.Network, Browser: c.Agent},
 		Stored: func(tx certify.Tx, made pki.Certificate) error {
-			return within(tx, func(tx Tx) error { return s.enrolled(tx, c, e, made, now) })
+			return certify.Within(tx, func(tx Tx) error { return s.enrolled(tx, c, e, made, now) })
 		},
 	})
 	if err != nil {
@@ -191,15 +190,6 @@ func (s *Service) discard(ctx context.Context, o certify.Order, id string) error
 	return err
 }
 
-// within lets the commit of a certificate carry what belongs to its enrolment: the store's transaction is both.
-func within(tx certify.Tx, do func(Tx) error) error {
-	own, ok := tx.(Tx)
-	if !ok {
-		return fmt.Errorf("enrolment: a transaction of %T knows no enrolments", tx)
-	}
-	return do(own)
-}
-
 // enrolled spends the secret in the commit that stores the certificate, and tells the owner and whoever looks after them.
 func (s *Service) enrolled(tx Tx, c login.Caller, e pki.Enrolment, made pki.Certificate, now time.Time) error {
 	who, err := alive(tx, e.Realm, e.Person)
@@ -312,7 +302,7 @@ func (s *Service) Reenrol(ctx context.Context, c login.Caller, leaf *x509.Certif
 		Realm: c.Realm, Person: old.Person, Organization: who.Organization, Device: old.Device, Name: old.Name, Key: request.Key,
 		Requester: old.Person, Replaces: old.ID, By: certify.Actor{ID: old.Person, Network: c.Network, Browser: c.Agent},
 		Stored: func(tx certify.Tx, made pki.Certificate) error {
-			return within(tx, func(tx Tx) error { return s.reenrolled(tx, c, made, now) })
+			return certify.Within(tx, func(tx Tx) error { return s.reenrolled(tx, c, made, now) })
 		},
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Service) Revoke(ctx context.Context, by login.By, id, why, reason strin
 		stored, ended := ch.Stored, false
 		ch.Stored = func(tx certify.Tx, c pki.Certificate) error {
 			ended = true
-			if err := within(tx, func(tx Tx) error { return endParcel(tx, c) }); err != nil {
+			if err := certify.Within(tx, func(tx Tx) error { return endParcel(tx, c) }); err != nil {
 				return err
 			}
 			return stored(tx, c)
@@ -78,7 +78,7 @@ func (s *Service) change(ctx context.Context, by login.By, id, reason, letter st
 	err = do(certify.Changed{
 		Realm: c.Realm, ID: c.ID, Words: reason, Organization: who.Organization, By: actor(by),
 		Stored: func(tx certify.Tx, _ pki.Certificate) error {
-			return within(tx, func(tx Tx) error {
+			return certify.Within(tx, func(tx Tx) error {
 				if _, who, err := certificate(tx, by, act, id); err != nil { // what was read before may have changed
 					return err
 				} else if err := tx.Enqueue(by.NoticeTo(who, now, letter, map[string]string{"certificate": c.Name})); err != nil {

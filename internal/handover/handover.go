@@ -187,7 +187,7 @@ func (s *Service) Send(ctx context.Context, by login.By, o Order) (p keyfile.Par
 					return err
 				}
 			}
-			return within(tx, func(tx Tx) error {
+			return certify.Within(tx, func(tx Tx) error {
 				p, err = s.pack(tx, by, o, key, c, now)
 				return err
 			})
@@ -205,7 +205,7 @@ func (s *Service) supersede(tx certify.Tx, by login.By, old pki.Certificate, org
 	if err != nil {
 		return err
 	}
-	return within(tx, func(tx Tx) error { return endParcel(tx, old) })
+	return certify.Within(tx, func(tx Tx) error { return endParcel(tx, old) })
 }
 
 // endParcel ends what travels of a certificate, if anything does.
@@ -259,10 +259,10 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 	if by.Realm.Certificates.Attach { // the letter takes it along; nothing is left to be fetched
 		p.State, letter.Template = keyfile.Attached, "certificate-attached"
 		letter.Args["file"], letter.Args["file_name"] = base64.StdEncoding.EncodeToString(file), keyfile.Name(p.Realm, p.Year, "p12")
-	} else if p.File, err = s.Ring.Seal(place(p, "file"), file); err != nil {
+	} else if p.File, err = s.Ring.Seal(p.Place("file"), file); err != nil {
 		return p, err
 	}
-	if p.Password, err = s.Ring.Seal(place(p, "password"), []byte(password)); err != nil {
+	if p.Password, err = s.Ring.Seal(p.Place("password"), []byte(password)); err != nil {
 		return p, err
 	}
 	who.Contact = contact.ID
@@ -284,15 +284,6 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 
 func actor(by login.By) certify.Actor {
 	return certify.Actor{ID: by.Person.ID, Name: by.Person.Name, Session: by.Session.ID, Network: by.Network, Browser: by.Agent}
-}
-
-// within lets the commit of a certificate carry what belongs to its parcel: the store's transaction is both.
-func within(tx certify.Tx, do func(Tx) error) error {
-	own, ok := tx.(Tx)
-	if !ok {
-		return fmt.Errorf("handover: a transaction of %T knows no parcels", tx)
-	}
-	return do(own)
 }
 
 // parties loads whom a parcel is for and who says its password.
@@ -353,10 +344,6 @@ func Devices(all []pki.Certificate, now time.Time) int {
 		}
 	}
 	return len(devices)
-}
-
-func place(p keyfile.Parcel, column string) secret.Place {
-	return secret.Place{Table: "parcel", Column: column, Row: p.ID}
 }
 
 func (s *Service) hash(link string) []byte { return s.Ring.Hash("parcel-link", link) }

@@ -83,7 +83,7 @@ func (s *Service) Certify(ctx context.Context, c login.Caller, link, password st
 		Realm: old.Realm, Person: old.Person, Organization: w.Person.Organization, Device: old.Device, Replaces: old.ID, Name: old.Name, Key: key,
 		Requester: old.Requester, Approver: old.Approver, By: owner(c, w),
 		Stored: func(tx certify.Tx, made pki.Certificate) error {
-			return within(tx, func(tx Tx) error { return s.sign(tx, c, link, made, old) })
+			return certify.Within(tx, func(tx Tx) error { return s.sign(tx, c, link, made, old) })
 		},
 	})
 	if err != nil {
@@ -293,7 +293,7 @@ func (s *Service) lose(ctx context.Context, p keyfile.Parcel) error {
 	err = s.Issuer.Revoke(ctx, certify.Changed{
 		Realm: p.Realm, ID: p.Certificate, Reason: pki.Cessation, Organization: w.Person.Organization, By: certify.System,
 		Stored: func(tx certify.Tx, _ pki.Certificate) error {
-			return within(tx, func(tx Tx) error {
+			return certify.Within(tx, func(tx Tx) error {
 				if err := tx.EndParcel(p); err != nil || w.Person.ID == "" {
 					return err
 				}

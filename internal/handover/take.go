@@ -123,7 +123,7 @@ func (s *Service) fetch(ctx context.Context, c login.Caller, link string, pack f
 			return err
 		}
 		p := w.Parcel
-		file, err := s.Ring.Open(place(p, "file"), p.File)
+		file, err := s.Ring.Open(p.Place("file"), p.File)
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (s *Service) Say(ctx context.Context, by login.By, id string) (password sec
 		case len(p.Password) == 0:
 			return fault.New(fault.Expired, "password-said")
 		}
-		plain, err := s.Ring.Open(place(p, "password"), p.Password)
+		plain, err := s.Ring.Open(p.Place("password"), p.Password)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"time"
+
+	"doorward/internal/secret"
 )
 
 // State is where a parcel stands.
@@ -47,6 +49,11 @@ type Parcel struct {
 	Proof       []byte    // keyed hash of the password: whoever knows it was told it
 	Tries       int       // how often something else was typed as the password
 	Version     int64
+}
+
+// Place binds what is sealed of a parcel, its "file" or its "password", to this row: put into another one it does not open.
+func (p Parcel) Place(column string) secret.Place {
+	return secret.Place{Table: "parcel", Column: column, Row: p.ID}
 }
 
 // Own reports whether its owner made it, by renewing a certificate: nobody else is shown anything of it, and no mail leads to it.

@@ -139,7 +139,7 @@ func (s *Service) Make(ctx context.Context, c login.Caller, flow string, target 
 		Realm: by.Person.Realm, Person: by.Person.ID, Organization: by.Person.Organization, Device: a.Old.Device, Name: a.Old.Name,
 		Key: key.Public(), Requester: by.Person.ID, Replaces: a.Old.ID, Pending: true, By: actor(by),
 		Stored: func(tx certify.Tx, c pki.Certificate) error {
-			return within(tx, func(tx Tx) error { return s.await(tx, a, by, c, key, target) })
+			return certify.Within(tx, func(tx Tx) error { return s.await(tx, a, by, c, key, target) })
 		},
 	}
 	if a.Old.State == pki.Revoked { // nothing takes its place

@@ -131,7 +131,7 @@ func (s *Service) Suspend(ctx context.Context, by login.By, id string) (own bool
 
 // notice tells the owner, and their contact where it says so.
 func (s *Service) notice(tx certify.Tx, by login.By, now time.Time, template, console string, c pki.Certificate, contact bool) error {
-	return within(tx, func(tx Tx) error {
+	return certify.Within(tx, func(tx Tx) error {
 		if err := tx.Enqueue(by.Notice(now, template, map[string]string{"factor": c.Name, "kind": "cert"})); err != nil || !contact {
 			return err
 		}

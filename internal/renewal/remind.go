@@ -157,22 +157,14 @@ type sessions interface {
 // on it: what a session stands on is asked at every use.
 func EndSessions(clock func() time.Time) func(certify.Tx, pki.Certificate) error {
 	return func(tx certify.Tx, c pki.Certificate) error {
-		own, ok := tx.(sessions)
-		if !ok {
-			return fmt.Errorf("renewal: a transaction of %T knows no sessions", tx)
-		}
-		all, err := own.Sessions(c.Realm, c.Person)
-		if err != nil {
+		return certify.Within(tx, func(tx sessions) error {
+			all, err := tx.Sessions(c.Realm, c.Person)
+			for _, se := range all {
+				if err == nil && se.Proved(c.ID) {
+					_, err = tx.EndSession(se.Realm, se.Person, se.ID, "certificate-"+string(c.State), clock())
+				}
+			}
 			return err
-		}
-		for _, se := range all {
-			if !se.Proved(c.ID) {
-				continue
-			}
-			if _, err := own.EndSession(se.Realm, se.Person, se.ID, "certificate-"+string(c.State), clock()); err != nil {
-				return err
-			}
-		}
-		return nil
+		})
 	}
 }

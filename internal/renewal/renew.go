@@ -74,7 +74,7 @@ func (s *Service) Renew(ctx context.Context, by login.By, id string, target keyf
 		Realm: by.Person.Realm, Person: by.Person.ID, Organization: by.Person.Organization, Device: r.Old.Device, Name: r.Old.Name,
 		Key: key.Public(), Requester: by.Person.ID, Replaces: id, By: actor(by),
 		Stored: func(tx certify.Tx, c pki.Certificate) error {
-			return within(tx, func(tx Tx) error { return s.pack(tx, by, c, key, target, now) })
+			return certify.Within(tx, func(tx Tx) error { return s.pack(tx, by, c, key, target, now) })
 		},
 	})
 	if err != nil && made.ID != "" { // its row, if there is one, must not stand in the way of the next
@@ -106,15 +106,6 @@ func (s *Service) discard(ctx context.Context, by login.By, id string) error {
 		return nil
 	}
 	return err
-}
-
-// within lets the commit of a certificate carry what belongs to its file: the store's transaction is both.
-func within(tx certify.Tx, do func(Tx) error) error {
-	own, ok := tx.(Tx)
-	if !ok {
-		return fmt.Errorf("renewal: a transaction of %T knows no parcels", tx)
-	}
-	return do(own)
 }
 
 // pack stores the file of a new certificate, with mails and event. Nothing but the parcel keeps the key.
@@ -162,10 +153,10 @@ func (s *Service) wrap(tx Tx, made pki.Certificate, key *ecdsa.PrivateKey, targe
 		ID: uuid.Must(uuid.NewV7()).String(), Realm: made.Realm, Certificate: made.ID, Person: made.Person, Sender: made.Person, Target: target,
 		Device: made.Name, Year: made.NotAfter.Year(), Link: link, State: keyfile.Ready, Created: now, Until: until,
 	}
-	if p.File, err = s.Ring.Seal(place(p, "file"), file); err != nil {
+	if p.File, err = s.Ring.Seal(p.Place("file"), file); err != nil {
 		return err
 	}
-	if p.Password, err = s.Ring.Seal(place(p, "password"), []byte(password)); err != nil {
+	if p.Password, err = s.Ring.Seal(p.Place("password"), []byte(password)); err != nil {
 		return err
 	}
 	return tx.AddParcel(p)
@@ -207,10 +198,6 @@ func Succeed(tx Certificates, made pki.Certificate, now time.Time) (old pki.Cert
 	return old, nil
 }
 
-func place(p keyfile.Parcel, column string) secret.Place {
-	return secret.Place{Table: "parcel", Column: column, Row: p.ID}
-}
-
 // tell writes to the actor's contact, if they have one who is at work.
 func (s *Service) tell(tx Tx, by login.By, now time.Time, template, device string) error {
 	m, err := s.toContact(tx, by.Person.Realm, by.Person.Contact, func(to contact) mail.Message {
@@ -244,7 +231,7 @@ func (s *Service) say(tx Tx, by login.By, p keyfile.Parcel, now time.Time) (secr
 	if len(p.Password) == 0 {
 		return "", fault.New(fault.Expired, "password-said")
 	}
-	plain, err := s.Ring.Open(place(p, "password"), p.Password)
+	plain, err := s.Ring.Open(p.Place("password"), p.Password)
 	if err != nil {
 		return "", err
 	}
@@ -278,7 +265,7 @@ func (s *Service) give(tx Tx, by login.By, p keyfile.Parcel, now time.Time) (nam
 	if p.State == keyfile.Fetched {
 		return "", nil, fault.New(fault.Expired, "parcel-fetched")
 	}
-	if file, err = s.Ring.Open(place(p, "file"), p.File); err != nil {
+	if file, err = s.Ring.Open(p.Place("file"), p.File); err != nil {
 		return "", nil, err
 	}
 	if err := tx.FetchParcel(p, now); err != nil {
@@ -341,7 +328,7 @@ func (s *Service) Cancel(ctx context.Context, by login.By, id string) error {
 
 // emptied erases what waits of a certificate in the commit that ends it.
 func (s *Service) emptied(tx certify.Tx, c pki.Certificate) error {
-	return within(tx, func(tx Tx) error {
+	return certify.Within(tx, func(tx Tx) error {
 		p, err := tx.ParcelOf(c.Realm, c.ID)
 		if fault.Of(err, fault.NotFound) {
 			return nil
