@@ -114,11 +114,25 @@ func TestREQ_B89_GoldenMails(t *testing.T) {
 			fmt.Fprintf(&b, "%s: %s\n", h.Name, h.Value)
 		}
 		golden(t, m.Template+"."+m.Language+".txt", b.String()+"\n"+c.Text)
-		golden(t, m.Template+"."+m.Language+".html", c.HTML)
+		golden(t, m.Template+"."+m.Language+".html", sheet(t, c.HTML))
 	})
-	t.Run("serif", func(t *testing.T) {
+	t.Run("whole", func(t *testing.T) {
+		for _, lang := range []string{"en", "de", "fr", "it"} {
+			golden(t, "whole."+lang+".html", compose(t, shop, ada, message(shop, "factor-removed", lang)).HTML)
+		}
 		golden(t, "serif.html", compose(t, wealt, ada, message(wealt, "factor-removed", "de")).HTML)
 	})
+}
+
+// sheet is what a mail does not share with all others: five whole ones hold the frame.
+func sheet(t *testing.T, html string) string {
+	t.Helper()
+	_, rest, begins := strings.Cut(html, "<div class=\"sheet\">\n")
+	own, _, ends := strings.Cut(rest, "</div>\n<p class=\"small foot\">")
+	if !begins || !ends {
+		t.Fatalf("a mail in another frame:\n%s", html)
+	}
+	return own
 }
 
 func TestTheFirstLinkIsTheOneToFollow(t *testing.T) {
