@@ -59,6 +59,21 @@ func Within[T any](tx Tx, do func(T) error) error {
 	return do(own)
 }
 
+// Chain is a certificate that was issued, and the one of the authority that signed it.
+func Chain(tx interface {
+	Authority(realm, id string) (pki.Authority, error)
+}, c pki.Certificate) (leaf, issuer *x509.Certificate, err error) {
+	if leaf, err = x509.ParseCertificate(c.DER); err != nil {
+		return nil, nil, fmt.Errorf("certify: certificate %s: %w", c.ID, err)
+	}
+	a, err := tx.Authority(c.Realm, c.Authority)
+	if err != nil {
+		return nil, nil, err
+	}
+	issuer, err = a.Certificate()
+	return leaf, issuer, err
+}
+
 // Store begins transactions.
 type Store interface {
 	Read(context.Context, func(Tx) error) error

@@ -234,15 +234,7 @@ func (s *Service) pack(tx Tx, by login.By, o Order, key crypto.Signer, made pki.
 		return p, err
 	}
 	password, link := secret.Said(), secret.Typed()
-	leaf, err := x509.ParseCertificate(made.DER)
-	if err != nil {
-		return p, fmt.Errorf("handover: %w", err)
-	}
-	authority, err := tx.Authority(made.Realm, made.Authority)
-	if err != nil {
-		return p, err
-	}
-	issuer, err := authority.Certificate()
+	leaf, issuer, err := certify.Chain(tx, made)
 	if err != nil {
 		return p, err
 	}

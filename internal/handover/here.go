@@ -115,11 +115,7 @@ func (s *Service) signed(ctx context.Context, realm, link, hash string) (out Sig
 		if c.Key != hash || !c.Live(s.Clock()) {
 			return why
 		}
-		a, err := tx.Authority(c.Realm, c.Authority)
-		if err != nil {
-			return err
-		}
-		issuer, err := a.Certificate()
+		_, issuer, err := certify.Chain(tx, c)
 		if err != nil {
 			return err
 		}

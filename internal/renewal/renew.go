@@ -132,15 +132,7 @@ func (s *Service) pack(tx Tx, by login.By, made pki.Certificate, key *ecdsa.Priv
 // wrap stores the file of a new certificate for its owner, until a moment. Of those with the same link one is stored, the others
 // are fault.Exists.
 func (s *Service) wrap(tx Tx, made pki.Certificate, key *ecdsa.PrivateKey, target keyfile.Target, link []byte, now, until time.Time) error {
-	leaf, err := x509.ParseCertificate(made.DER)
-	if err != nil {
-		return fmt.Errorf("renewal: %w", err)
-	}
-	authority, err := tx.Authority(made.Realm, made.Authority)
-	if err != nil {
-		return err
-	}
-	issuer, err := authority.Certificate()
+	leaf, issuer, err := certify.Chain(tx, made)
 	if err != nil {
 		return err
 	}
