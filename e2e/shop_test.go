@@ -275,7 +275,7 @@ func (p *tab) submitOrGo() {
 }
 
 // The same without JavaScript: any HTTP client can walk it (B90).
-func TestREQ_B90_SetUpWithoutJavaScript(t *testing.T) {
+func TestREQ_B90_SEC_F2_SetUpWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
 	shop := d.Realms["shop"].URL

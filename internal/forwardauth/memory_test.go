@@ -74,7 +74,7 @@ func TestQuestionsAreAnsweredFromMemory(t *testing.T) {
 }
 
 // What opens something is in no log: not the ticket, not the cookies, not where people are led back to.
-func TestSEC_G3_TicketsAndCookiesAreInNoLog(t *testing.T) {
+func TestSEC_G3_TLNK_TicketsAndCookiesAreInNoLog(t *testing.T) {
 	eachStreet(t, func(t *testing.T, s *street) {
 		b := s.through(s.SignIn(s.anna, "192.0.2.91"))
 		at := s.ticket(b, wiki)

@@ -122,7 +122,7 @@ func TestREQ_A16b_TheBrowsersKeyTakesThePlaceOfOurs(t *testing.T) {
 
 // The link alone gets nothing signed. Five wrong passwords withdraw what waits, and the right one comes too late then; four do
 // no harm, and what is no request is not even compared.
-func TestREQ_A16b_SEC_C8_TheLinkAloneGetsNoCertificate(t *testing.T) {
+func TestREQ_A16b_SEC_C8_TP12_TheLinkAloneGetsNoCertificate(t *testing.T) {
 	each(t, func(d *desk) {
 		ctx := d.t.Context()
 		p, link, password := d.sent()

@@ -202,7 +202,7 @@ func TestSEC_TENUM_KnownAndUnknownCostTheSame(t *testing.T) {
 	})
 }
 
-func TestSEC_S2_AFlowBelongsToItsBrowser(t *testing.T) {
+func TestSEC_S2_TFIX_AFlowBelongsToItsBrowser(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		u := h.person("Anna", directory.Member).setUp()

@@ -46,7 +46,7 @@ func TestREQ_B54_B56_ANewPhoneEndsTheOldOneWhenItIsConfirmed(t *testing.T) {
 	})
 }
 
-func TestSEC_H5_ALostPhoneInTwoClicksAndBackByACode(t *testing.T) {
+func TestSEC_H5_TPHN_ALostPhoneInTwoClicksAndBackByACode(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		r := New(t, store)
 		alder := r.Organization("Alder Works", false)
@@ -111,7 +111,7 @@ func TestSEC_H5_ALostPhoneInTwoClicksAndBackByACode(t *testing.T) {
 
 // Who is signed out and still knows the password stops a phone that is gone in two clicks, and what was opened with it ends on
 // every node at its next use. Without the password nobody is asked, and nobody stops what is somebody else's.
-func TestSEC_H5_SignedOutALostPhoneIsStoppedWithThePassword(t *testing.T) {
+func TestSEC_H5_TPHN_SignedOutALostPhoneIsStoppedWithThePassword(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		r := New(t, store)
 		alder := r.Organization("Alder Works", false)

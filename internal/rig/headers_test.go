@@ -89,7 +89,7 @@ func (w *town) every(t *testing.T, ask func(c *walker.Client, route rig.Route, p
 }
 
 // Every answer of every route carries the headers, and every cookie belongs to this host alone.
-func TestSEC_F1_S1_EveryRouteKeepsTheHeaders(t *testing.T) {
+func TestSEC_F1_S1_TCLK_EveryRouteKeepsTheHeaders(t *testing.T) {
 	w := newTown(t, testdb.SQLite(t))
 	see := &watched{cookies: map[string]bool{}, wrong: t.Errorf}
 	w.every(t, func(c *walker.Client, route rig.Route, path string) {
@@ -115,7 +115,7 @@ func TestSEC_F1_S1_EveryRouteKeepsTheHeaders(t *testing.T) {
 }
 
 // No route takes a form that another site has sent, whoever is signed in, and nothing changes.
-func TestSEC_F3_EveryRouteRefusesFormsOfOthers(t *testing.T) {
+func TestSEC_F3_TCSRF_EveryRouteRefusesFormsOfOthers(t *testing.T) {
 	w := newTown(t, testdb.SQLite(t))
 	refused := 0
 	before := w.about()

@@ -101,7 +101,7 @@ func TestREQ_B51_ASecondFactorAtEverySignIn(t *testing.T) {
 }
 
 // No mail carries a password, and nobody but its owner is ever asked for one: not in the console, not on the way there.
-func TestREQ_B72_PasswordsAreNeverSent(t *testing.T) {
+func TestREQ_B72_SEC_K6_PasswordsAreNeverSent(t *testing.T) {
 	w := newTown(t, testdb.SQLite(t))
 	letters := w.Deliver()
 	if len(letters) < 12 {

@@ -286,7 +286,7 @@ func TestREQ_A1_A24_A26_A27_A29_A31_SEC_A3_TheFirstSignInOfAClient(t *testing.T)
 
 // A code exists behind a certificate and nowhere else; and with the certificate of somebody who has more, it exists behind all
 // they have. Every route of a sign-in is tried.
-func TestREQ_A26_SEC_A3_A5_NoRouteShowsACodeWithoutItsCertificate(t *testing.T) {
+func TestREQ_A26_SEC_A3_A5_TAC3_NoRouteShowsACodeWithoutItsCertificate(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, store *sqlstore.Store) {
 		p := newPortal(t, store)
 		nora := p.client("Nora New", "nora@moser.example") // has a certificate, elsewhere

@@ -153,7 +153,7 @@ func TestSEC_F3_FormsOfOthersAreRefused(t *testing.T) {
 	}
 }
 
-func TestSEC_F4_NoOpenRedirect(t *testing.T) {
+func TestSEC_F4_TRED_NoOpenRedirect(t *testing.T) {
 	b := &webtest.Browser{Handler: door(t, &bytes.Buffer{})}
 	for _, to := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "\\/evil.example", "evil", "", "/a\r\nSet-Cookie: x=1"} {
 		if w := b.Get("/away?to=" + url.QueryEscape(to)); w.Code != 500 || w.Header().Get("Location") != "" {
@@ -407,7 +407,7 @@ func TestTheGalleryShowsEachRealmInItsOwnBrand(t *testing.T) {
 }
 
 // Redirects say where to, whatever the path holds, and never more than a path of this host.
-func TestSEC_F4_RedirectsStayOnTheHost(t *testing.T) {
+func TestSEC_F4_TRED_RedirectsStayOnTheHost(t *testing.T) {
 	for path, want := range map[string]string{
 		"/account": "/account", "/signin?to=request:1": "/signin?to=request:1", "/a//b": "/a/b", "/a/../b": "/b", "/a?x=//y": "/a?x=//y",
 		"/é": "/%c3%a9", "//evil.example": "", "/\\evil.example": "", "https://evil.example": "", "/a\nb": "",

@@ -44,7 +44,7 @@ func (w *world) phone(t testing.TB, at time.Time, off time.Duration) string {
 	return stateOf(t, w.c).Code(at.Add(off))
 }
 
-func TestREQ_B52_APhone94SecondsOffIsTold(t *testing.T) {
+func TestREQ_B52_SEC_U2_APhone94SecondsOffIsTold(t *testing.T) {
 	for _, c := range []struct {
 		off       time.Duration
 		direction string

@@ -17,7 +17,7 @@ import (
 
 const token = "K7QD94MTK7QD94MTK7QD94MT00"
 
-func TestSEC_A1_LookingAtALinkChangesNothing(t *testing.T) {
+func TestSEC_A1_TBOT_LookingAtALinkChangesNothing(t *testing.T) {
 	f := &fake{link: login.Link{Purpose: login.SetUp, Person: directory.Person{Address: "a.sample@northline.example", Language: "de"}, Inviter: "C. <Boss>", Expires: web.SampleTime.Add(24 * time.Hour)}}
 	b := door(f)
 	for range 50 {

@@ -61,7 +61,7 @@ func TestSEC_S1_CookiesBelongToThisHostAlone(t *testing.T) {
 	}
 }
 
-func TestSEC_S2_OnlyAdmissionSetsASession(t *testing.T) {
+func TestSEC_S2_TFIX_OnlyAdmissionSetsASession(t *testing.T) {
 	v := proving(authn.TOTP)
 	v.Browser = "browser-secret"
 	f := &fake{view: v}
