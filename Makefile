@@ -26,7 +26,7 @@ CLUSTER := go run ./internal/testdb/cluster --
 
 # Tests run under the race detector, which makes them many times slower, where goroutines meet. The others are pure, or
 # long, or drive a program that was built without it.
-PLAIN = /conformance$$|/e2e$$|/interop$$|/docs|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/rig|$(LONG)
+PLAIN = /conformance$$|/e2e$$|/interop$$|/docs|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/token$$|/internal/web/|/internal/rig|$(LONG)
 RACED = $$(go list ./... | grep -vE '$(PLAIN)')
 
 # Packages whose tests are long and mostly one after another: of these the detector watches the tests where goroutines meet,
