@@ -3,13 +3,14 @@
 # make conformance  the modules of the public OpenID test plans, counted, see docs/conformance.md
 # make bench    longer measurements against the floor, see docs/performance.md; not in CI
 # make torture  the hard gates with large N; not in CI
+# make firefox  certificates in Firefox ESR, with its own store; not in CI
 # make gallery  a picture of every sample of every page, in e2e/shots
 # make dev      the demo in this checkout, rebuilt from source
 # make assets   scripts and styles compiled anew; the result is committed
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: check lint test tests conformance packages axe clients build bench torture gallery dev assets
+.PHONY: check lint test tests conformance packages axe clients build bench torture firefox gallery dev assets
 
 # Releases are built without cgo and so is everything here; only the race detector needs it.
 export CGO_ENABLED := 0
@@ -48,6 +49,7 @@ check: lint test
 lint:
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$out" ]; then echo "gofmt -w, please:"; echo "$$out"; exit 1; fi
 	go vet ./...
+	go vet -tags firefox ./e2e
 	go build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
 
@@ -82,6 +84,10 @@ bench: build
 
 torture: packages
 	DOORWARD_TORTURE=1 $(CLUSTER) go test -count=1 -timeout 120m $$(go list ./... | grep -vE '/(e2e|interop)$$')
+
+firefox:
+	bash .ci/packages firefox-esr
+	go test -tags firefox -count=1 -timeout 20m -run Firefox ./e2e
 
 gallery: packages axe
 	rm -rf e2e/shots
