@@ -25,10 +25,12 @@ export GOGC := 400
 # One PostgreSQL cluster for the whole run: every test makes its own database in it.
 CLUSTER := go run ./internal/testdb/cluster --
 
+# The longest packages stand first: one that begins last and runs alone leaves a processor idle.
+
 # Tests run under the race detector, which makes them many times slower, where goroutines meet. The others are pure, or
 # long, or drive a program that was built without it.
 PLAIN = /conformance$$|/e2e$$|/interop$$|/docs|/realms$$|/bench|/cmd/|/internal/arch$$|/internal/authn$$|/internal/authn/totp$$|/internal/token$$|/internal/web/|/internal/rig|$(LONG)
-RACED = $$(go list ./... | grep -vE '$(PLAIN)')
+RACED = ./internal/login ./internal/sqlstore $$(go list ./... | grep -vE '$(PLAIN)')
 
 # Packages whose tests are long and mostly one after another: of these the detector watches the tests where goroutines meet,
 # which carry it in their names.
@@ -39,7 +41,7 @@ MEET = TRACE|Among64
 # every test with a database four times slower, and SQLite's own memory is none that Go code shares. Of the packages beside it
 # none is left out: the linker would take their copy of sync.Map for all, and the detector cry about whatever one guards.
 RACE = -race -gcflags=modernc.org/sqlite/lib=-race=false
-UNRACED = $$(go list ./... | grep -E '$(PLAIN)' | grep -v /conformance$$)
+UNRACED = ./e2e ./internal/rig/... ./internal/oidc $$(go list ./... | grep -E '$(PLAIN)' | grep -v /conformance$$)
 
 # Verbose, because only then go shows what a package that passed has to say: how many modules did.
 COUNTED = go test -timeout 20m -v ./conformance | grep -vE '^ *(=== |--- PASS|PASS$$)'
